@@ -1,0 +1,48 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+/// The settings of every Swift target. Tests do without strict memory safety, because `#expect` does not carry
+/// `unsafe` through its expansion.
+let testSettings: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+  .enableUpcomingFeature("InferIsolatedConformances"),
+]
+let settings: [SwiftSetting] = testSettings + [.strictMemorySafety()]
+
+func cModule(_ name: String, libraries: [String] = []) -> Target {
+  .target(name: name, linkerSettings: libraries.map { .linkedLibrary($0) })
+}
+
+/// One room of the house. `uses` lists rooms below it only; the build refuses an import that is not listed.
+func room(_ name: String, uses dependencies: [String]) -> Target {
+  .target(name: name, dependencies: dependencies.map { .byName(name: $0) }, swiftSettings: settings)
+}
+
+func program(_ name: String, uses dependencies: [String]) -> Target {
+  .executableTarget(name: name, dependencies: dependencies.map { .byName(name: $0) }, swiftSettings: settings)
+}
+
+/// `vectors` are folders of data that the tests read where they lie.
+func tests(_ name: String, uses dependencies: [String], vectors: [String] = []) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies.map { .byName(name: $0) }, exclude: vectors, swiftSettings: testSettings)
+}
+
+let package = Package(
+  name: "countersign",
+  products: [
+  ],
+  targets: [
+    // C modules: headers, link names and the shims that Swift's importer needs.
+    cModule("CLinux"),
+
+    // Leaves.
+    room("Platform", uses: ["CLinux"]),
+    room("Secrets", uses: ["CLinux"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,88 @@
+#pragma once
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/// What Glibc's Swift module hides behind _GNU_SOURCE or composed macros. The definition of _GNU_SOURCE stays in
+/// the .c files: in a header it breaks the other modules.
+
+/// Fills `bytes` from the kernel's generator; 0, or -1 with errno.
+int cs_random(void *bytes, size_t count);
+
+/// Maps `count` bytes of private memory that is locked, left out of core dumps and wiped in a forked child.
+/// NULL with errno where the kernel refuses.
+void *cs_secret_map(size_t count);
+/// Wipes and unmaps what cs_secret_map gave.
+void cs_secret_unmap(void *address, size_t count);
+/// Overwrites memory in a way that the optimiser keeps.
+void cs_wipe(void *address, size_t count);
+/// 0 if equal; time depends on `count` only.
+int cs_compare(const void *a, const void *b, size_t count);
+
+/// flock(2) for one holder, without waiting; -1 with errno EWOULDBLOCK where another descriptor holds the lock. In Swift
+/// the function is hidden by the structure of the same name.
+int cs_lock_exclusively(int descriptor);
+/// Ends that lock at once, whoever else has a copy of the descriptor.
+void cs_unlock(int descriptor);
+
+/// eventfd(2) with EFD_CLOEXEC; -1 with errno.
+int cs_eventfd(void);
+/// Names the calling thread; at most 15 bytes count.
+void cs_name_thread(const char *name);
+
+/// Unix sockets. A path that begins with '@' names the abstract namespace. Every descriptor is made with CLOEXEC;
+/// -1 with errno is failure.
+
+/// A stream socket connected to `path`.
+int cs_unix_connect(const char *path, int nonblocking);
+/// A non-blocking stream socket bound to `path`, whose file never has more permissions than `mode`.
+int cs_unix_bind(const char *path, mode_t mode);
+/// accept4(2), the new socket non-blocking.
+int cs_accept(int listener);
+/// send(2) that never raises SIGPIPE.
+ssize_t cs_send(int descriptor, const void *bytes, size_t count, int nonblocking);
+/// One datagram to `path`; 0 when sent.
+int cs_unix_send_datagram(const char *path, const void *bytes, size_t count);
+/// Whether the descriptor is a listening Unix stream socket: 1, 0, or -1 with errno.
+int cs_is_listening_unix_stream(int descriptor);
+/// SO_PEERCRED.
+int cs_peer_credentials(int descriptor, pid_t *process, uid_t *user, gid_t *group);
+/// SO_PEERGROUPS: how many there are, which may be more than `room` (then nothing was written).
+int cs_peer_groups(int descriptor, gid_t *groups, int room);
+/// SO_PEERPIDFD (Linux 6.5).
+int cs_peer_pidfd(int descriptor);
+
+/// epoll(7).
+#define CS_EVENT_READ 0x001u
+#define CS_EVENT_WRITE 0x004u
+#define CS_EVENT_ERROR 0x008u
+#define CS_EVENT_HANGUP 0x010u
+/// The most events that one cs_epoll_wait gives.
+#define CS_EVENTS 128
+struct cs_event {
+  uint64_t data;
+  uint32_t events;
+};
+int cs_epoll_create(void);
+int cs_epoll_add(int epoll, int descriptor, uint32_t events, uint64_t data);
+int cs_epoll_change(int epoll, int descriptor, uint32_t events, uint64_t data);
+int cs_epoll_remove(int epoll, int descriptor);
+int cs_epoll_wait(int epoll, struct cs_event *out, int room, int milliseconds);
+
+/// signalfd(2), non-blocking.
+int cs_signalfd(const sigset_t *signals);
+/// The next pending signal, or -1 with errno.
+int cs_signalfd_read(int descriptor);
+/// posix_spawnp(3) with no signal blocked or ignored, a process group of its own, and `descriptors[i]` as descriptor
+/// i and nothing else open. Every number in `descriptors` must be at least `count`. 0, or an errno.
+int cs_spawn(const char *file, char *const arguments[], const int *descriptors, int count, pid_t *process);
+/// The same for a child that gets SIGTERM when the calling thread ends, however it ends (PR_SET_PDEATHSIG).
+int cs_spawn_tied(const char *file, char *const arguments[], const int *descriptors, int count, pid_t *process);
+/// pidfd_open(2) (Linux 5.3), which closes on exec; -1 with errno.
+int cs_pidfd_open(pid_t process);
+/// Bounds the heaps that threads get. Call it before there are threads.
+void cs_bound_heaps(void);
+/// Gives back what only the start needed: free heap, and pages of the program's own code, which are read again from
+/// the file if they are needed after all.
+void cs_release_startup_memory(void);

@@ -1,0 +1,37 @@
+internal import Glibc
+
+extension Descriptor {
+  /// Length in bytes (fstat(2)); nil where this is no regular file.
+  package borrowing func fileSize() throws(SystemError) -> Int64? {
+    var status = stat()
+    let raw = raw
+    try checked("fstat") { unsafe fstat(raw, &status) }
+    return status.st_mode & S_IFMT == S_IFREG ? Int64(status.st_size) : nil
+  }
+
+  /// The byte at `offset` (pread(2)); nil at and after the end.
+  package borrowing func byte(at offset: Int64) throws(SystemError) -> UInt8? {
+    var byte: UInt8 = 0
+    let raw = raw
+    let got = try checked("pread") { unsafe pread(raw, &byte, 1, off_t(offset)) }
+    return got == 1 ? byte : nil
+  }
+
+  /// ftruncate(2).
+  package borrowing func truncate(to size: Int64) throws(SystemError) {
+    let raw = raw
+    try checked("ftruncate") { ftruncate(raw, off_t(size)) }
+  }
+
+  /// fchmod(2), which the umask does not weaken.
+  package borrowing func setMode(_ mode: UInt32) throws(SystemError) {
+    let raw = raw
+    try checked("fchmod") { fchmod(raw, mode) }
+  }
+
+  /// Makes the names in a folder durable: fsync(2), since fdatasync(2) may leave them out.
+  package static func synchronizeFolder(_ path: String) throws(SystemError) {
+    let folder = try Descriptor(opening: path, flags: O_RDONLY | O_DIRECTORY)
+    try checked("fsync \(path)") { fsync(folder.raw) }
+  }
+}

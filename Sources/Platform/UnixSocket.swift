@@ -1,0 +1,153 @@
+internal import CLinux
+internal import Glibc
+
+/// Unix stream sockets. A path that begins with `@` names the abstract namespace (as in sd_notify(3)): no file, and no
+/// permissions either, so for tests only.
+package enum UnixSocket {
+  /// Connects to a listener, blocking.
+  ///
+  /// - Parameter path: the socket's file
+  /// - Returns: a blocking socket; see ``setTimeLimits(_:milliseconds:)``
+  /// - Throws: ``SystemError``: ENOENT and ECONNREFUSED mean that nobody listens there
+  package static func connect(to path: String) throws(SystemError) -> Descriptor {
+    Descriptor(owning: try checked("connect \(path)") { unsafe cs_unix_connect(path, 0) })
+  }
+
+  /// Whether somebody listens at `path`, without waiting.
+  ///
+  /// - Parameter path: the socket's file
+  /// - Returns: false if there is no such file or nobody behind it
+  /// - Throws: ``SystemError`` where this cannot be known
+  package static func isListening(at path: String) throws(SystemError) -> Bool {
+    do {
+      _ = Descriptor(owning: try checked("connect \(path)") { unsafe cs_unix_connect(path, 1) })
+      return true
+    } catch {
+      switch error.code {
+      case EAGAIN: return true  // its queue is full
+      case ECONNREFUSED, ENOENT: return false
+      default: throw error
+      }
+    }
+  }
+
+  /// Binds and listens. The file never has more permissions than `mode`, and exactly these in the end.
+  ///
+  /// - Parameters:
+  ///   - path: the socket's file, which must not exist
+  ///   - mode: its permissions
+  ///   - backlog: connections that may wait to be accepted
+  /// - Returns: a non-blocking listener
+  /// - Throws: ``SystemError``; no file is left behind
+  package static func listen(at path: String, mode: UInt32, backlog: Int32 = 1024) throws(SystemError) -> Descriptor {
+    let socket = Descriptor(owning: try checked("bind \(path)") { unsafe cs_unix_bind(path, mode) })
+    let raw = socket.raw
+    do {
+      if !path.hasPrefix("@") { try checked("chmod \(path)") { unsafe chmod(path, mode) } }
+      try checked("listen \(path)") { Glibc.listen(raw, backlog) }
+    } catch {
+      if !path.hasPrefix("@") { unsafe _ = unlink(path) }
+      throw error
+    }
+    return socket
+  }
+
+  /// Takes the next waiting connection.
+  ///
+  /// - Parameter listener: a listener, which should be non-blocking
+  /// - Returns: a non-blocking socket, or nil if none waits
+  /// - Throws: ``SystemError``; EMFILE, ENFILE, ENOBUFS and ENOMEM leave the connection waiting
+  package static func accept(_ listener: borrowing Descriptor) throws(SystemError) -> Descriptor? {
+    let raw = listener.raw
+    while true {
+      do {
+        return Descriptor(owning: try checked("accept") { cs_accept(raw) })
+      } catch {
+        switch error.code {
+        case EAGAIN: return nil
+        case ECONNABORTED: continue
+        default: throw error
+        }
+      }
+    }
+  }
+
+  /// Bounds every later blocking read and write, which then fail with EAGAIN.
+  ///
+  /// - Parameters:
+  ///   - socket: a blocking socket
+  ///   - milliseconds: the limit of one call; 0 is none
+  /// - Throws: ``SystemError``
+  package static func setTimeLimits(_ socket: borrowing Descriptor, milliseconds: Int) throws(SystemError) {
+    let raw = socket.raw
+    var limit = timeval(tv_sec: milliseconds / 1000, tv_usec: (milliseconds % 1000) * 1000)
+    for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+      try checked("setsockopt") {
+        unsafe setsockopt(raw, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
+      }
+    }
+  }
+
+  /// shutdown(2) of the writing side: the peer sees the end, and can still answer.
+  package static func finishWriting(_ socket: borrowing Descriptor) throws(SystemError) {
+    let raw = socket.raw
+    try checked("shutdown") { shutdown(raw, Int32(SHUT_WR)) }
+  }
+}
+
+extension Descriptor {
+  /// send(2) of a socket until every byte is gone. A peer that has closed is EPIPE and never SIGPIPE.
+  package borrowing func sendAll(_ bytes: [UInt8]) throws(SystemError) {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let done = try send(rest, waiting: true)
+      rest.removeFirst(done)
+    }
+  }
+
+  /// One send(2) without waiting.
+  ///
+  /// - Parameter bytes: what to send
+  /// - Returns: how many bytes went; 0 if the socket is full
+  /// - Throws: ``SystemError``: EPIPE or ECONNRESET if the peer has closed
+  package borrowing func sendNow(_ bytes: ArraySlice<UInt8>) throws(SystemError) -> Int {
+    do {
+      return try send(bytes, waiting: false)
+    } catch {
+      if error.code == EAGAIN { return 0 }
+      throw error
+    }
+  }
+
+  private borrowing func send(_ bytes: ArraySlice<UInt8>, waiting: Bool) throws(SystemError) -> Int {
+    let raw = raw
+    return try checked("send") {
+      unsafe bytes.withUnsafeBytes { unsafe cs_send(raw, $0.baseAddress, $0.count, waiting ? 0 : 1) }
+    }
+  }
+
+  /// One read(2) into `buffer`.
+  ///
+  /// - Parameter buffer: takes the bytes from its beginning
+  /// - Returns: how many bytes came, 0 at the end; nil if a non-blocking descriptor has none now
+  /// - Throws: ``SystemError``
+  package borrowing func read(into buffer: inout [UInt8]) throws(SystemError) -> Int? {
+    let raw = raw
+    do {
+      return try checked("read") {
+        unsafe buffer.withUnsafeMutableBytes { unsafe Glibc.read(raw, $0.baseAddress, $0.count) }
+      }
+    } catch {
+      if error.code == EAGAIN { return nil }
+      throw error
+    }
+  }
+
+  /// fcntl(2): O_NONBLOCK and FD_CLOEXEC, for descriptors that somebody else opened.
+  package borrowing func setNonblockingAndCloseOnExec() throws(SystemError) {
+    let raw = raw
+    let flags = try checked("fcntl") { fcntl(raw, F_GETFL) }
+    try checked("fcntl") { fcntl(raw, F_SETFL, flags | O_NONBLOCK) }
+    try checked("fcntl") { fcntl(raw, F_SETFD, FD_CLOEXEC) }
+  }
+}

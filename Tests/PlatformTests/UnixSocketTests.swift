@@ -1,0 +1,129 @@
+import Glibc
+import Platform
+import TestSupport
+import Testing
+
+/// The connection that waits.
+private func accepted(_ listener: borrowing Descriptor) throws -> Descriptor {
+  guard let socket = try UnixSocket.accept(listener) else { throw SystemError(call: "accept", code: EAGAIN) }
+  return socket
+}
+
+@Suite struct UnixSocketTests {
+  @Test func connectsAndTalks() throws {
+    let folder = TemporaryDirectory()
+    let path = folder.path("s")
+    let listener = try UnixSocket.listen(at: path, mode: 0o640)
+    var status = stat()
+    #expect(lstat(path, &status) == 0)
+    #expect(status.st_mode & 0o7777 == 0o640)
+    #expect(throws: SystemError(call: "accept", code: EAGAIN)) { _ = try accepted(listener) }
+
+    let client = try UnixSocket.connect(to: path)
+    let server = try accepted(listener)
+    var buffer = [UInt8](repeating: 0, count: 8)
+    #expect(try server.read(into: &buffer) == nil)
+    try client.sendAll([1, 2, 3])
+    #expect(try server.read(into: &buffer) == 3)
+    #expect(buffer.prefix(3) == [1, 2, 3])
+    try UnixSocket.finishWriting(client)
+    #expect(try server.read(into: &buffer) == 0)
+    #expect(try server.sendNow([9]) == 1)
+    #expect(try client.read(upTo: 4) == [9])
+  }
+
+  @Test func permissionsDoNotDependOnTheMaskInTheEnd() throws {
+    let folder = TemporaryDirectory()
+    for mode: UInt32 in [0o600, 0o660, 0o666, 0o777] {
+      let path = folder.path("\(mode)")
+      _ = try UnixSocket.listen(at: path, mode: mode)
+      var status = stat()
+      #expect(lstat(path, &status) == 0)
+      #expect(status.st_mode & 0o7777 == mode)
+    }
+  }
+
+  @Test func abstractNames() throws {
+    let path = "@countersign-test-\(UInt64.random(in: 0 ... .max))"
+    let listener = try UnixSocket.listen(at: path, mode: 0o600)
+    #expect(try UnixSocket.isListening(at: path))
+    _ = listener
+  }
+
+  @Test func nobodyThere() throws {
+    let folder = TemporaryDirectory()
+    let path = folder.path("s")
+    #expect(throws: SystemError(call: "connect \(path)", code: ENOENT)) { _ = try UnixSocket.connect(to: path) }
+    #expect(try !UnixSocket.isListening(at: path))
+    do { _ = try UnixSocket.listen(at: path, mode: 0o600) }
+    #expect(throws: SystemError(call: "connect \(path)", code: ECONNREFUSED)) { _ = try UnixSocket.connect(to: path) }
+    #expect(try !UnixSocket.isListening(at: path))
+  }
+
+  @Test func impossiblePaths() {
+    for (path, code) in [("", EINVAL), ("@", EINVAL), ("/" + String(repeating: "x", count: 107), ENAMETOOLONG)] {
+      #expect(throws: SystemError(call: "connect \(path)", code: code)) { _ = try UnixSocket.connect(to: path) }
+      #expect(throws: SystemError(call: "bind \(path)", code: code)) {
+        _ = try UnixSocket.listen(at: path, mode: 0o600)
+      }
+    }
+  }
+
+  @Test func aClosedPeerIsAnErrorAndNoSignal() throws {
+    let folder = TemporaryDirectory()
+    let listener = try UnixSocket.listen(at: folder.path("s"), mode: 0o600)
+    let client = try UnixSocket.connect(to: folder.path("s"))
+    do { _ = try UnixSocket.accept(listener) }
+    #expect(throws: SystemError(call: "send", code: EPIPE)) { try client.sendAll([1]) }
+    #expect(throws: SystemError(call: "send", code: EPIPE)) { try client.sendNow([1]) }
+  }
+
+  @Test func timeLimits() throws {
+    let folder = TemporaryDirectory()
+    let listener = try UnixSocket.listen(at: folder.path("s"), mode: 0o600)
+    let client = try UnixSocket.connect(to: folder.path("s"))
+    try UnixSocket.setTimeLimits(client, milliseconds: 1)
+    #expect(throws: SystemError(call: "read", code: EAGAIN)) { try client.read(upTo: 1) }
+    _ = listener
+  }
+
+  @Test func aFullSocketTakesNothing() throws {
+    let folder = TemporaryDirectory()
+    let listener = try UnixSocket.listen(at: folder.path("s"), mode: 0o600)
+    let client = try UnixSocket.connect(to: folder.path("s"))
+    let server = try accepted(listener)
+    let bytes = [UInt8](repeating: 1, count: 65_536)
+    var sent = 0
+    while true {
+      let count = try server.sendNow(bytes[...])
+      if count == 0 { break }
+      sent += count
+    }
+    #expect(sent > 0)
+    _ = client
+  }
+}
+
+@Suite struct PeerCredentialsTests {
+  @Test func ourselves() throws {
+    let folder = TemporaryDirectory()
+    let listener = try UnixSocket.listen(at: folder.path("s"), mode: 0o600)
+    let client = try UnixSocket.connect(to: folder.path("s"))
+    let server = try accepted(listener)
+    let peer = try PeerCredentials(of: server)
+    #expect(peer.user == geteuid())
+    #expect(peer.group == getegid())
+    #expect(peer.process == getpid())
+    var groups = [gid_t](repeating: 0, count: 65_536)
+    let count = getgroups(65_536, &groups)
+    #expect(peer.supplementaryGroups(of: server) == groups.prefix(Int(count)).filter { $0 != getegid() })
+    let file = try Descriptor(opening: "/proc/self/cgroup", flags: O_RDONLY).read(upTo: 65_536)
+    #expect(peer.unit(of: server) == SystemdUnit.name(inControlGroups: file))
+    _ = client
+  }
+
+  @Test func noSocket() throws {
+    let file = try Descriptor(opening: "/dev/null", flags: O_RDONLY)
+    #expect(throws: SystemError(call: "SO_PEERCRED", code: ENOTSOCK)) { _ = try PeerCredentials(of: file) }
+  }
+}
