@@ -39,10 +39,14 @@ let package = Package(
   targets: [
     // C modules: headers, link names and the shims that Swift's importer needs.
     cModule("CLinux"),
+    cModule("CCBOR", libraries: ["cbor"]),
 
     // Leaves.
     room("Platform", uses: ["CLinux"]),
     room("Secrets", uses: ["CLinux"]),
+
+    // Wrappers.
+    room("CBOR", uses: ["CCBOR"]),
   ],
   swiftLanguageModes: [.v6]
 )
