@@ -39,6 +39,7 @@ let package = Package(
   targets: [
     // C modules: headers, link names and the shims that Swift's importer needs.
     cModule("CLinux"),
+    cModule("COpenSSL", libraries: ["crypto"]),
     cModule("CCBOR", libraries: ["cbor"]),
 
     // Leaves.
@@ -47,6 +48,10 @@ let package = Package(
 
     // Wrappers.
     room("CBOR", uses: ["CCBOR"]),
+    room("Crypto", uses: ["COpenSSL", "Secrets"]),
+
+    .target(
+      name: "CTestKeys", path: "Tests/Support/CTestKeys", linkerSettings: [.linkedLibrary("crypto")]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,164 @@
+#include "COpenSSL.h"
+
+#include <limits.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/param_build.h>
+#include <openssl/params.h>
+
+enum { TAG = 16, NONCE = 12, KEY = 32 };
+
+/// What every function ends with: OpenSSL's error queue is the thread's, and nobody reads it later.
+static int finish(int ok) {
+  if (!ok) ERR_clear_error();
+  return ok;
+}
+
+int cs_digest(int bits, const unsigned char *bytes, size_t count, unsigned char *out) {
+  const EVP_MD *algorithm = bits == 256 ? EVP_sha256() : EVP_sha384();
+  return finish(EVP_Digest(bytes, count, out, NULL, algorithm, NULL) == 1);
+}
+
+int cs_hmac_sha256(const unsigned char *key, size_t key_count, const unsigned char *bytes, size_t count,
+                   unsigned char *out) {
+  size_t written = 0;
+  // A NULL message asks EVP_Q_mac for the size only.
+  const unsigned char *message = count == 0 ? (const unsigned char *)"" : bytes;
+  unsigned char *result =
+      EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, key_count, message, count, out, 32, &written);
+  return finish(result != NULL && written == 32);
+}
+
+int cs_hkdf_sha256(const unsigned char *key, size_t key_count, const unsigned char *salt, size_t salt_count,
+                   const unsigned char *info, size_t info_count, unsigned char *out, size_t out_count) {
+  int ok = 0;
+  EVP_KDF_CTX *context = NULL;
+  EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+  if (kdf == NULL) goto end;
+  context = EVP_KDF_CTX_new(kdf);
+  if (context == NULL) goto end;
+  OSSL_PARAM parameters[5], *next = parameters;
+  *next++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0);
+  *next++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)key, key_count);
+  if (salt_count > 0) {
+    *next++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt, salt_count);
+  }
+  if (info_count > 0) {
+    *next++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, info_count);
+  }
+  *next = OSSL_PARAM_construct_end();
+  ok = EVP_KDF_derive(context, out, out_count, parameters) == 1;
+end:
+  EVP_KDF_CTX_free(context);
+  EVP_KDF_free(kdf);
+  return finish(ok);
+}
+
+int cs_aes256gcm_seal(const unsigned char *key, const unsigned char *nonce, const unsigned char *associated,
+                      size_t associated_count, const unsigned char *bytes, size_t count, unsigned char *out) {
+  if (associated_count > INT_MAX || count > INT_MAX - TAG) return 0;
+  int ok = 0, written = 0, rest = 0;
+  EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+  if (context == NULL) goto end;
+  if (EVP_EncryptInit_ex2(context, EVP_aes_256_gcm(), key, nonce, NULL) != 1) goto end;
+  if (associated_count > 0 &&
+      EVP_EncryptUpdate(context, NULL, &written, associated, (int)associated_count) != 1) goto end;
+  written = 0;
+  if (count > 0 && EVP_EncryptUpdate(context, out, &written, bytes, (int)count) != 1) goto end;
+  if (EVP_EncryptFinal_ex(context, out + written, &rest) != 1) goto end;
+  if ((size_t)written + (size_t)rest != count) goto end;
+  ok = EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, TAG, out + count) == 1;
+end:
+  EVP_CIPHER_CTX_free(context);
+  return finish(ok);
+}
+
+int cs_aes256gcm_open(const unsigned char *key, const unsigned char *nonce, const unsigned char *associated,
+                      size_t associated_count, const unsigned char *bytes, size_t count, unsigned char *out) {
+  if (associated_count > INT_MAX || count > INT_MAX || count < TAG) return 0;
+  int ok = 0, written = 0, rest = 0;
+  size_t plain = count - TAG;
+  EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+  if (context == NULL) goto end;
+  if (EVP_DecryptInit_ex2(context, EVP_aes_256_gcm(), key, nonce, NULL) != 1) goto end;
+  if (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, TAG, (void *)(bytes + plain)) != 1) goto end;
+  if (associated_count > 0 &&
+      EVP_DecryptUpdate(context, NULL, &written, associated, (int)associated_count) != 1) goto end;
+  written = 0;
+  if (plain > 0 && EVP_DecryptUpdate(context, out, &written, bytes, (int)plain) != 1) goto end;
+  // An empty message leaves `out` without an address; GCM writes nothing here.
+  unsigned char none[TAG];
+  ok = EVP_DecryptFinal_ex(context, plain > 0 ? out + written : none, &rest) == 1;
+end:
+  EVP_CIPHER_CTX_free(context);
+  if (!ok && plain > 0) OPENSSL_cleanse(out, plain);
+  return finish(ok);
+}
+
+static int verify(EVP_PKEY *key, const EVP_MD *digest, const unsigned char *signature, size_t signature_count,
+                  const unsigned char *bytes, size_t count) {
+  // The default padding of RSA is PKCS #1 v1.5, so both algorithms are set up alike.
+  EVP_MD_CTX *context = EVP_MD_CTX_new();
+  int ok = context != NULL && EVP_DigestVerifyInit(context, NULL, digest, NULL, key) == 1 &&
+           EVP_DigestVerify(context, signature, signature_count, bytes, count) == 1;
+  EVP_MD_CTX_free(context);
+  return ok;
+}
+
+static EVP_PKEY *import_key(const char *type, OSSL_PARAM *parameters) {
+  EVP_PKEY *key = NULL;
+  EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+  if (context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
+      EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters) != 1) {
+    key = NULL;
+  }
+  EVP_PKEY_CTX_free(context);
+  return key;
+}
+
+int cs_verify_ecdsa(int bits, const unsigned char *point, size_t point_count, const unsigned char *signature,
+                    size_t signature_count, const unsigned char *bytes, size_t count) {
+  const char *curve = bits == 256 ? "P-256" : "P-384";
+  OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)curve, 0),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point, point_count),
+      OSSL_PARAM_construct_end(),
+  };
+  // Importing refuses points that are not on the curve. Both curves have cofactor 1: no further check is needed.
+  EVP_PKEY *key = import_key("EC", parameters);
+  int ok = key != NULL &&
+           verify(key, bits == 256 ? EVP_sha256() : EVP_sha384(), signature, signature_count, bytes, count);
+  EVP_PKEY_free(key);
+  return finish(ok);
+}
+
+int cs_verify_rsa_pkcs1_sha256(const unsigned char *modulus, size_t modulus_count, const unsigned char *exponent,
+                               size_t exponent_count, const unsigned char *signature, size_t signature_count,
+                               const unsigned char *bytes, size_t count) {
+  if (modulus_count > 4096 || exponent_count > 4096) return 0;
+  int ok = 0;
+  EVP_PKEY *key = NULL;
+  OSSL_PARAM *parameters = NULL;
+  OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+  BIGNUM *n = BN_bin2bn(modulus, (int)modulus_count, NULL), *e = BN_bin2bn(exponent, (int)exponent_count, NULL);
+  if (builder == NULL || n == NULL || e == NULL) goto end;
+  // A bound on work for hostile keys, and no keys that anyone could factor. An even modulus is no RSA key at all.
+  if (BN_num_bits(n) < 2048 || BN_num_bits(n) > 8192 || !BN_is_odd(n)) goto end;
+  if (BN_num_bits(e) < 2 || BN_num_bits(e) > 64 || !BN_is_odd(e)) goto end;
+  if (OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, n) != 1 ||
+      OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) != 1) goto end;
+  parameters = OSSL_PARAM_BLD_to_param(builder);
+  if (parameters == NULL) goto end;
+  key = import_key("RSA", parameters);
+  ok = key != NULL && verify(key, EVP_sha256(), signature, signature_count, bytes, count);
+end:
+  EVP_PKEY_free(key);
+  OSSL_PARAM_free(parameters);
+  OSSL_PARAM_BLD_free(builder);
+  BN_free(n);
+  BN_free(e);
+  return finish(ok);
+}

@@ -1,0 +1,63 @@
+/// DER encodings of public keys (RFC 5280 section 4.1, RFC 5480, RFC 3279).
+///
+/// Encodes what it is given: whether a point lies on its curve is the verifier's question.
+package enum SubjectPublicKeyInfo {
+  /// A P-256 key with an uncompressed point; coordinates of 32 bytes.
+  package static func encodeP256(x: [UInt8], y: [UInt8]) -> [UInt8] {
+    // prime256v1, 1.2.840.10045.3.1.7
+    encodeEC(curve: [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07], x, y)
+  }
+
+  /// A P-384 key with an uncompressed point; coordinates of 48 bytes.
+  package static func encodeP384(x: [UInt8], y: [UInt8]) -> [UInt8] {
+    // secp384r1, 1.3.132.0.34
+    encodeEC(curve: [0x2B, 0x81, 0x04, 0x00, 0x22], x, y)
+  }
+
+  /// An RSA key; modulus and exponent big-endian.
+  package static func encodeRSA(modulus: [UInt8], exponent: [UInt8]) -> [UInt8] {
+    // rsaEncryption, 1.2.840.113549.1.1.1, with NULL parameters
+    let algorithm = element(
+      .sequence,
+      element(.objectIdentifier, [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01]) + element(.null, []))
+    let key = element(.sequence, integer(modulus) + integer(exponent))
+    return element(.sequence, algorithm + element(.bitString, [0] + key))
+  }
+
+  private enum Tag: UInt8 {
+    case integer = 0x02
+    case bitString = 0x03
+    case null = 0x05
+    case objectIdentifier = 0x06
+    case sequence = 0x30
+  }
+
+  private static func encodeEC(curve: [UInt8], _ x: [UInt8], _ y: [UInt8]) -> [UInt8] {
+    // id-ecPublicKey, 1.2.840.10045.2.1
+    let algorithm = element(
+      .sequence,
+      element(.objectIdentifier, [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01]) + element(.objectIdentifier, curve))
+    return element(.sequence, algorithm + element(.bitString, [0, 0x04] + x + y))
+  }
+
+  private static func integer(_ magnitude: [UInt8]) -> [UInt8] {
+    var digits = Array(magnitude.drop { $0 == 0 })
+    // DER integers are signed: a leading one bit wants a zero byte before it, and zero is one byte.
+    if digits.first.map({ $0 >= 0x80 }) ?? true { digits.insert(0, at: 0) }
+    return element(.integer, digits)
+  }
+
+  private static func element(_ tag: Tag, _ content: [UInt8]) -> [UInt8] {
+    var length: [UInt8] = [UInt8(truncatingIfNeeded: content.count)]
+    if content.count >= 0x80 {
+      var rest = content.count
+      length = []
+      while rest > 0 {
+        length.insert(UInt8(truncatingIfNeeded: rest), at: 0)
+        rest >>= 8
+      }
+      length.insert(0x80 | UInt8(length.count), at: 0)
+    }
+    return [tag.rawValue] + length + content
+  }
+}
