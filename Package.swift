@@ -41,6 +41,7 @@ let package = Package(
     cModule("CLinux"),
     cModule("COpenSSL", libraries: ["crypto"]),
     cModule("CCBOR", libraries: ["cbor"]),
+    cModule("CSQLite", libraries: ["sqlite3"]),
 
     // Leaves.
     room("Platform", uses: ["CLinux"]),
@@ -49,9 +50,12 @@ let package = Package(
     // Wrappers.
     room("CBOR", uses: ["CCBOR"]),
     room("Crypto", uses: ["COpenSSL", "Secrets"]),
+    room("Database", uses: ["CSQLite"]),
 
     .target(
       name: "CTestKeys", path: "Tests/Support/CTestKeys", linkerSettings: [.linkedLibrary("crypto")]),
+    // SQLite file systems that fail on demand.
+    .target(name: "CFaultyFiles", dependencies: ["CSQLite"], path: "Tests/Support/CFaultyFiles"),
   ],
   swiftLanguageModes: [.v6]
 )
