@@ -42,6 +42,7 @@ let package = Package(
     cModule("COpenSSL", libraries: ["crypto"]),
     cModule("CCBOR", libraries: ["cbor"]),
     cModule("CSQLite", libraries: ["sqlite3"]),
+    cModule("CPublicSuffix", libraries: ["psl"]),
 
     // Leaves.
     room("Platform", uses: ["CLinux"]),
@@ -51,6 +52,11 @@ let package = Package(
     room("CBOR", uses: ["CCBOR"]),
     room("Crypto", uses: ["COpenSSL", "Secrets"]),
     room("Database", uses: ["CSQLite"]),
+
+    // Protocol.
+    room("WebAuthn", uses: ["CBOR", "CPublicSuffix", "Crypto"]),
+
+    tests("WebAuthnJSONTests", uses: ["WebAuthn"]),
 
     .target(
       name: "CTestKeys", path: "Tests/Support/CTestKeys", linkerSettings: [.linkedLibrary("crypto")]),
