@@ -55,6 +55,8 @@ let package = Package(
 
     // Protocol.
     room("WebAuthn", uses: ["CBOR", "CPublicSuffix", "Crypto"]),
+    room("CTAP", uses: ["CBOR", "WebAuthn"]),
+    room("CTAPHID", uses: []),
 
     tests("WebAuthnJSONTests", uses: ["WebAuthn"]),
 

@@ -1,0 +1,69 @@
+internal import CBOR
+
+/// What an authenticator answers to a request that it has carried out: on the wire CTAP2_OK, then CBOR if there is any.
+package enum CTAPResponse: Equatable, Sendable {
+  case makeCredential(MakeCredentialResponse)
+  /// Of getAssertion and getNextAssertion.
+  case assertion(AssertionResponse)
+  case info(AuthenticatorInfo)
+  /// Of reset and selection.
+  case done
+
+  package func encoded() -> [UInt8] {
+    let body: [UInt8] =
+      switch self {
+      case .makeCredential(let response): CanonicalCBOR.encode(response.value)
+      case .assertion(let response): CanonicalCBOR.encode(response.value)
+      case .info(let info): CanonicalCBOR.encode(info.value)
+      case .done: []
+      }
+    return CTAPStatus.ok.encoded() + body
+  }
+
+  /// Decodes any bytes.
+  ///
+  /// - Parameters:
+  ///   - reply: a status byte and what follows it
+  ///   - command: what has been asked
+  /// - Returns: the response
+  /// - Throws: ``CTAPReplyError/refused(_:)`` for every status but CTAP2_OK, whatever follows it
+  package static func decode(
+    _ reply: [UInt8], to command: CTAPCommand
+  ) throws(CTAPReplyError) -> CTAPResponse {
+    guard let first = reply.first else { throw .malformed(.invalidLength) }
+    let status = CTAPStatus(rawValue: first)
+    guard status == .ok else { throw .refused(status) }
+    do throws(CTAPStatus) {
+      return try decode(body: reply.span.extracting(1...), to: command)
+    } catch {
+      throw .malformed(error)
+    }
+  }
+
+  private static func decode(body: Span<UInt8>, to command: CTAPCommand) throws(CTAPStatus) -> CTAPResponse {
+    switch command {
+    case .makeCredential: return .makeCredential(try MakeCredentialResponse(Read.item(body)))
+    case .getAssertion, .getNextAssertion: return .assertion(try AssertionResponse(Read.item(body)))
+    case .getInfo: return .info(try AuthenticatorInfo(Read.item(body)))
+    case .reset, .selection:
+      guard body.isEmpty else { throw .invalidLength }
+      return .done
+    case .clientPIN, .bioEnrollment, .credentialManagement, .largeBlobs, .config: throw .invalidCommand
+    }
+  }
+}
+
+/// Why a reply is not a response.
+package enum CTAPReplyError: Error, Equatable, Sendable {
+  /// The authenticator has answered with this status.
+  case refused(CTAPStatus)
+  /// The reply is not what the standard demands; the status is the one that a request with the same fault would get.
+  case malformed(CTAPStatus)
+}
+
+extension CTAPStatus {
+  /// A reply that consists of a status alone, as every refusal does.
+  package func encoded() -> [UInt8] {
+    [rawValue]
+  }
+}
