@@ -58,6 +58,12 @@ let package = Package(
     room("CTAP", uses: ["CBOR", "WebAuthn"]),
     room("CTAPHID", uses: []),
 
+    // Domain.
+    room("Policy", uses: ["Platform"]),
+
+    // Root and the client's side.
+    room("Configuration", uses: ["Platform", "Policy"]),
+
     tests("WebAuthnJSONTests", uses: ["WebAuthn"]),
 
     .target(

@@ -1,0 +1,182 @@
+internal import Platform
+internal import Policy
+
+/// Reads the configuration: one file, then `conf.d/*.json` beside it in byte order of their names. Rules append, of
+/// other keys the last one holds. Reading again (SIGHUP) is another call: either everything is right, or it throws and
+/// nothing has changed.
+package struct ConfigurationLoader: Sendable {
+  package static let defaultPath = "/etc/countersign/countersign.json"
+
+  private let accounts: AccountDirectory
+
+  package init() {
+    self.init(accounts: .system)
+  }
+
+  init(accounts: AccountDirectory) {
+    self.accounts = accounts
+  }
+
+  /// - Parameters:
+  ///   - path: the first file
+  ///   - mayBeMissing: whether the defaults do without it: when nobody has named it and the options say where the TPM
+  ///     is. There are no rules then, unless conf.d has some.
+  /// - Returns: the settings, with notices
+  /// - Throws: ``ConfigurationError``
+  package func load(_ path: String = defaultPath, mayBeMissing: Bool = false) throws(ConfigurationError)
+    -> LoadedSettings
+  {
+    var files: [SourceFile] = []
+    var notices: [String] = []
+    if let bytes = try TrustedFile.read(path) {
+      files.append(try SourceFile(path: path, bytes: bytes))
+    } else if mayBeMissing {
+      notices.append("\(path): there is no such file: going on with the defaults and the options")
+    } else {
+      throw ConfigurationError(
+        file: path, problem: "there is no such file",
+        advice: "write one with at least one rule (the package brings an example), or name another with --config")
+    }
+    for file in try TrustedFile.list(Self.directory(beside: path)) {
+      // It may have gone since the directory was read.
+      guard let bytes = try TrustedFile.read(file) else { continue }
+      files.append(try SourceFile(path: file, bytes: bytes))
+    }
+
+    var settings = Settings()
+    for file in files {
+      try file.apply(to: &settings)
+    }
+    try checkTPM(files, &settings)
+    settings.rules = try ruleBook(of: files)
+    if settings.rules.rules.isEmpty {
+      notices.append("\(path): there are no rules, so every request will be refused: add a rule and reload")
+    }
+    return LoadedSettings(settings: settings, files: files.map(\.path), notices: notices)
+  }
+
+  private static func directory(beside path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "conf.d" }
+    return path[...slash] + "conf.d"
+  }
+
+  private func ruleBook(of files: [SourceFile]) throws(ConfigurationError) -> RuleBook {
+    var rules: [Rule] = []
+    var origins: [(file: SourceFile, keyPath: String)] = []
+    for file in files {
+      let ofFile = try file.rules(using: accounts)
+      origins += ofFile.indices.map { (file, "rules[\($0)]") }
+      rules += ofFile
+    }
+    do {
+      return try RuleBook(rules)
+    } catch {
+      let origin = origins[error.rule]
+      let earlier = error.earlier.map { index in
+        let (file, keyPath) = origins[index]
+        return "\(file.path):\(file.position(of: keyPath).line)"
+      }
+      throw origin.file.error(
+        error.keyPath.map { "\(origin.keyPath).\($0)" } ?? origin.keyPath,
+        error.problem + (earlier.isEmpty ? "" : " (\(earlier.joined(separator: ", ")))"), error.advice)
+    }
+  }
+
+  private func checkTPM(_ files: [SourceFile], _ settings: inout Settings) throws(ConfigurationError) {
+    let tcti = files.last { $0.document.tpm?.tcti != nil }
+    let directory = files.last { $0.document.tpm?.softwareDirectory != nil }
+    guard let directory else { return }
+    if let tcti {
+      throw directory.error(
+        "tpm.softwareDirectory", "tpm.tcti is given too (\(tcti.path):\(tcti.position(of: "tpm.tcti").line))",
+        "remove one: either a TPM that is there, or a software TPM that countersignd starts")
+    }
+    if !settings.allowSoftwareTPM {
+      throw directory.error(
+        "tpm.softwareDirectory", "a software TPM protects keys from nobody who can read its files, and is not allowed",
+        "add allowSoftware: true if that is meant, or remove softwareDirectory")
+    }
+  }
+}
+
+extension SourceFile {
+  /// Puts what this file says of anything but rules over `settings`.
+  fileprivate func apply(to settings: inout Settings) throws(ConfigurationError) {
+    if let tcti = document.tpm?.tcti {
+      settings.tpm = .tcti(try checkedTCTI(tcti, "tpm.tcti"))
+    }
+    if let directory = document.tpm?.softwareDirectory {
+      settings.tpm = .software(directory: try checkedPath(directory, "tpm.softwareDirectory"))
+    }
+    settings.allowSoftwareTPM = document.tpm?.allowSoftware ?? settings.allowSoftwareTPM
+    if let socket = document.socket { settings.socket = try checkedSocket(socket, "socket") }
+    if let mode = document.socketMode { settings.socketMode = try checkedMode(mode, "socketMode") }
+    if let socket = document.adminSocket { settings.adminSocket = try checkedSocket(socket, "adminSocket") }
+    if let directory = document.stateDirectory {
+      settings.stateDirectory = try checkedPath(directory, "stateDirectory")
+    }
+    if let file = document.auditLog { settings.auditLog = try checkedPath(file, "auditLog") }
+    if let connections = document.limits?.connections {
+      settings.maximumConnections = try checkedCount(connections, "limits.connections", in: 1...65_536)
+    }
+    if let credentials = document.limits?.credentials {
+      settings.maximumCredentials = try checkedCount(credentials, "limits.credentials", in: 1...10_000_000)
+    }
+    if let level = document.log?.level { settings.logLevel = try checkedLevel(level, "log.level") }
+  }
+
+  private func checkedPath(_ path: String, _ keyPath: String) throws(ConfigurationError) -> String {
+    guard path.hasPrefix("/") else {
+      throw error(keyPath, "\(quoted(path)) is not an absolute path", "write it from the root, beginning with \"/\"")
+    }
+    return path
+  }
+
+  private func checkedSocket(_ path: String, _ keyPath: String) throws(ConfigurationError) -> String {
+    // sun_path of unix(7), with its NUL.
+    guard path.utf8.count < 108 else {
+      throw error(keyPath, "the path has \(path.utf8.count) bytes, a socket's has at most 107", "choose a shorter one")
+    }
+    return try checkedPath(path, keyPath)
+  }
+
+  private func checkedMode(_ text: String, _ keyPath: String) throws(ConfigurationError) -> UInt32 {
+    guard text.utf8.count == 4, text.hasPrefix("0"), let mode = UInt32(text, radix: 8) else {
+      throw error(keyPath, "\(quoted(text)) is not a file mode", "write it in octal, such as \"0660\"")
+    }
+    return mode
+  }
+
+  private func checkedTCTI(_ text: String, _ keyPath: String) throws(ConfigurationError) -> String {
+    if text.hasPrefix("/") {
+      throw error(keyPath, "\(quoted(text)) is a path, not a TCTI string", "write \(quoted("device:" + text))")
+    }
+    guard let first = text.utf8.first, first != UInt8(ascii: ":"), text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f })
+    else {
+      throw error(keyPath, "\(quoted(text)) is not a TCTI string", "write one such as \"device:/dev/tpmrm0\"")
+    }
+    return text
+  }
+
+  private func checkedCount(
+    _ value: Double, _ keyPath: String, in range: ClosedRange<Int>
+  ) throws(ConfigurationError) -> Int {
+    guard let count = Int(exactly: value), range.contains(count) else {
+      throw error(
+        keyPath, "this is not a limit that can be kept",
+        "write a whole number from \(range.lowerBound) to \(range.upperBound)")
+    }
+    return count
+  }
+
+  private func checkedLevel(_ word: String, _ keyPath: String) throws(ConfigurationError) -> Logger.Level {
+    let levels: KeyValuePairs<String, Logger.Level> = [
+      "error": .error, "warning": .warning, "notice": .notice, "info": .info, "debug": .debug,
+    ]
+    if let level = levels.first(where: { $0.key == word })?.value { return level }
+    let all = levels.map { "\"\($0.key)\"" }.joined(separator: ", ")
+    throw error(
+      keyPath, "there is no level \(quoted(word, limit: 64))",
+      nearest(to: word, among: levels.map(\.key)).map { "write \"\($0)\"" } ?? "write one of \(all)")
+  }
+}

@@ -1,0 +1,38 @@
+package import Platform
+package import Policy
+
+/// How the daemon is to run: what the configuration files say over the defaults. The daemon's options go on top.
+package struct Settings: Equatable, Sendable {
+  /// Where the TPM is.
+  package enum TPMSource: Equatable, Sendable {
+    /// A TCTI string of tpm2-tss, e.g. `device:/dev/tpmrm0`.
+    case tcti(String)
+    /// A software TPM that the daemon starts itself, with its state in this directory.
+    case software(directory: String)
+  }
+
+  package var tpm = TPMSource.tcti("device:/dev/tpmrm0")
+  /// Whether a TPM that turns out to be software is taken; hardware is required otherwise.
+  package var allowSoftwareTPM = false
+  package var socket = "/run/countersign/ctap.sock"
+  /// Permissions of `socket`, where systemd does not pass one: who may ask at all; the rules say who gets an answer.
+  package var socketMode: UInt32 = 0o660
+  package var adminSocket = "/run/countersign/admin.sock"
+  package var stateDirectory = "/var/lib/countersign"
+  package var auditLog = "/var/log/countersign/audit.jsonl"
+  package var maximumConnections = 1024
+  package var maximumCredentials = 100_000
+  package var logLevel = Logger.Level.info
+  package var rules = RuleBook.empty
+
+  package init() {}
+}
+
+/// What was read, and from where.
+package struct LoadedSettings: Equatable, Sendable {
+  package var settings: Settings
+  /// In the order in which they were read.
+  package var files: [String]
+  /// What the operator should know though it is no error; one line each.
+  package var notices: [String]
+}

@@ -1,0 +1,70 @@
+internal import Glibc
+internal import Platform
+
+/// A file that decides who may sign: nobody but root and the daemon's own user may be able to change it.
+enum TrustedFile {
+  static let largest = 1 << 20
+
+  /// - Returns: the content; nil if there is no such file
+  /// - Throws: ``ConfigurationError``
+  static func read(_ path: String) throws(ConfigurationError) -> [UInt8]? {
+    let status: FileStatus
+    let content: [UInt8]
+    do {
+      // Not blocking: opening a FIFO would wait for a writer.
+      let file = try Descriptor(opening: path, flags: O_RDONLY | O_NONBLOCK | O_NOCTTY)
+      status = try file.status()
+      content = status.kind == .regular ? try readAll(file) : []
+    } catch {
+      if error.code == ENOENT { return nil }
+      throw refusal(path, "cannot be read: \(error)", "check the path, and that the daemon's user may read it")
+    }
+    guard status.kind == .regular else {
+      throw refusal(path, "not a regular file", "put the configuration into a file")
+    }
+    try check(status, path)
+    guard content.count <= largest else {
+      throw refusal(path, "larger than \(largest) bytes", "split it into files in conf.d, or remove what is not needed")
+    }
+    return content
+  }
+
+  /// The content, or its first ``largest`` + 1 bytes.
+  private static func readAll(_ file: borrowing Descriptor) throws(SystemError) -> [UInt8] {
+    var content: [UInt8] = []
+    while content.count <= largest {
+      let part = try file.read(upTo: largest + 1 - content.count)
+      if part.isEmpty { break }
+      content += part
+    }
+    return content
+  }
+
+  /// The `*.json` files of a directory in byte order of their names, none if there is no directory.
+  static func list(_ directory: String) throws(ConfigurationError) -> [String] {
+    let names: [String]
+    let status: FileStatus
+    do {
+      guard let found = try entries(ofDirectory: directory) else { return [] }
+      names = found
+      status = try Descriptor(opening: directory, flags: O_RDONLY | O_DIRECTORY).status()
+    } catch {
+      throw refusal(directory, "cannot be read: \(error)", "check that it is a directory the daemon's user may read")
+    }
+    try check(status, directory)
+    return names.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.map { "\(directory)/\($0)" }
+  }
+
+  private static func check(_ status: FileStatus, _ path: String) throws(ConfigurationError) {
+    guard status.isWritableByOthers else { return }
+    if status.owner != 0 && status.owner != geteuid() {
+      throw refusal(
+        path, "belongs to uid \(status.owner), who could change who may sign", "make it root's: chown root '\(path)'")
+    }
+    throw refusal(path, "can be changed by its group or by everyone", "forbid it: chmod go-w '\(path)'")
+  }
+
+  private static func refusal(_ path: String, _ problem: String, _ advice: String) -> ConfigurationError {
+    ConfigurationError(file: path, problem: problem, advice: advice)
+  }
+}
