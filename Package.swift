@@ -60,6 +60,7 @@ let package = Package(
 
     // Domain.
     room("Policy", uses: ["Platform"]),
+    room("AuditLog", uses: ["Platform"]),
 
     // Root and the client's side.
     room("Configuration", uses: ["Platform", "Policy"]),

@@ -1,0 +1,69 @@
+internal import Platform
+
+/// A record as its line in the file: one JSON object in pure ASCII, keys always in the same order, absent values left
+/// out. No text can end the line or the string that it stands in.
+struct AuditLine {
+  /// The line with its end.
+  private(set) var bytes: [UInt8] = []
+
+  init(_ record: AuditRecord) {
+    bytes.reserveCapacity(512)
+    bytes.append(UInt8(ascii: "{"))
+    text("time", Timestamp.text(unixMilliseconds: record.time))
+    text("outcome", record.outcome.rawValue)
+    text("operation", record.operation)
+    number("connection", record.connection)
+    number("uid", record.user)
+    number("gid", record.group)
+    number("pid", record.process)
+    text("unit", record.unit)
+    text("rule", record.rule)
+    text("rpId", record.relyingPartyID)
+    text("credentialId", record.credentialID.map(AuditLine.hex))
+    text("userHandleHash", record.userHandleHash.map(AuditLine.hex))
+    number("flags", record.flags)
+    number("signCount", record.signatureCounter)
+    text("clientDataHash", record.clientDataHash.map(AuditLine.hex))
+    text("reason", record.reason)
+    number("suppressed", record.suppressed)
+    // What links a line to the one before it will stand here, last, over everything before it.
+    bytes += [UInt8(ascii: "}"), UInt8(ascii: "\n")]
+  }
+
+  private mutating func key(_ name: StaticString) {
+    if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
+    bytes += Array("\"\(name)\":".utf8)
+  }
+
+  private mutating func number(_ name: StaticString, _ value: (some BinaryInteger)?) {
+    guard let value else { return }
+    key(name)
+    bytes += Array("\(value)".utf8)
+  }
+
+  private mutating func text(_ name: StaticString, _ value: String?) {
+    guard let value else { return }
+    key(name)
+    bytes.append(UInt8(ascii: "\""))
+    for unit in value.utf16 {
+      switch unit {
+      case 0x22, 0x5C: bytes += [UInt8(ascii: "\\"), UInt8(unit)]
+      case 0x20..<0x7F: bytes.append(UInt8(unit))
+      default: bytes += [UInt8(ascii: "\\"), UInt8(ascii: "u")] + AuditLine.digits(unit)
+      }
+    }
+    bytes.append(UInt8(ascii: "\""))
+  }
+
+  private static func digits(_ unit: UInt16) -> [UInt8] {
+    [12, 8, 4, 0].map { digit(UInt8(unit >> $0 & 0xF)) }
+  }
+
+  private static func digit(_ value: UInt8) -> UInt8 {
+    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+  }
+
+  private static func hex(_ bytes: [UInt8]) -> String {
+    String(decoding: bytes.flatMap { [digit($0 >> 4), digit($0 & 0xF)] }, as: UTF8.self)
+  }
+}

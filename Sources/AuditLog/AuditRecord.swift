@@ -1,0 +1,84 @@
+/// One decision, as one JSON line of the audit log. Binary values are lower-case hexadecimal in the file.
+package struct AuditRecord: Equatable, Sendable {
+  package enum Outcome: String, Sendable {
+    /// Policy said yes; the signature leaves only once this record is durable.
+    case allowed
+    /// Policy said no.
+    case refused
+    /// Allowed, and then not done (the TPM failed, the caller cancelled, no such credential): no signature left. Where
+    /// the TPM had been asked already, it follows an `allowed` record of the same connection and client data.
+    case failed
+  }
+
+  /// Milliseconds since 1970-01-01 UTC.
+  package var time: Int64
+  package var outcome: Outcome
+  /// `register`, `authenticate`, `manage`, `reset`, `wink`, `selection`.
+  package var operation: String
+  package var connection: UInt64
+  package var user: UInt32
+  package var group: UInt32
+  package var process: Int32?
+  package var unit: String?
+  /// The rule that decided; nil where none matched.
+  package var rule: String?
+  package var relyingPartyID: String?
+  package var credentialID: [UInt8]?
+  /// SHA-256 of the user handle.
+  package var userHandleHash: [UInt8]?
+  /// The flags byte of authenticatorData (WebAuthn section 6.1).
+  package var flags: UInt8?
+  package var signatureCounter: UInt32?
+  /// SHA-256 of the client data, so that the RP's own log can be matched.
+  package var clientDataHash: [UInt8]?
+  /// For the operator: why it was refused or failed.
+  package var reason: String?
+  /// How many records of this user that concern no signature were left out before this one; nil for none.
+  package var suppressed: UInt64?
+
+  package init(
+    time: Int64, outcome: Outcome, operation: String, connection: UInt64, user: UInt32, group: UInt32,
+    process: Int32? = nil, unit: String? = nil, rule: String? = nil, relyingPartyID: String? = nil,
+    credentialID: [UInt8]? = nil, userHandleHash: [UInt8]? = nil, flags: UInt8? = nil,
+    signatureCounter: UInt32? = nil, clientDataHash: [UInt8]? = nil, reason: String? = nil
+  ) {
+    self.time = time
+    self.outcome = outcome
+    self.operation = operation
+    self.connection = connection
+    self.user = user
+    self.group = group
+    self.process = process
+    self.unit = unit
+    self.rule = rule
+    self.relyingPartyID = relyingPartyID
+    self.credentialID = credentialID
+    self.userHandleHash = userHandleHash
+    self.flags = flags
+    self.signatureCounter = signatureCounter
+    self.clientDataHash = clientDataHash
+    self.reason = reason
+  }
+}
+
+/// The audit log could not be written: nothing may be signed until it can.
+package struct AuditError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// For the operator, e.g. `write: No space left on device`.
+  package let description: String
+
+  package init(_ description: String) {
+    self.description = description
+  }
+}
+
+/// A record on its way to the disk. Waiting is separate from submitting, so that the TPM signs at the same time.
+package protocol AuditTicket: Sendable {
+  /// Returns once the record is durable (fdatasync(2)).
+  func durable() async throws(AuditError)
+}
+
+/// Where decisions are recorded.
+package protocol AuditSink: Sendable {
+  /// Hands over a record, in order, without waiting. Records of one sink become durable in the order of submission.
+  func submit(_ record: AuditRecord) -> any AuditTicket
+}

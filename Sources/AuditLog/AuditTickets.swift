@@ -1,0 +1,47 @@
+internal import Platform
+
+/// A record that has been handed over. Kept by the writer until the outcome is known, and by who waits for it.
+final class PendingRecord: AuditTicket {
+  private enum State {
+    case waiting([CheckedContinuation<Result<Void, AuditError>, Never>])
+    case settled(Result<Void, AuditError>)
+  }
+
+  let line: [UInt8]
+  private let state: Lock<State>
+
+  init(line: [UInt8]) {
+    self.line = line
+    state = Lock(.waiting([]))
+  }
+
+  /// A record that was never taken.
+  init(refused error: AuditError) {
+    line = []
+    state = Lock(.settled(.failure(error)))
+  }
+
+  func durable() async throws(AuditError) {
+    try await withCheckedContinuation { continuation in
+      let settled: Result<Void, AuditError>? = state.withLock { state in
+        switch state {
+        case .settled(let result): return result
+        case .waiting(let others):
+          state = .waiting(others + [continuation])
+          return nil
+        }
+      }
+      if let settled { continuation.resume(returning: settled) }
+    }.get()
+  }
+
+  /// Tells all who wait, on the calling thread: each continues on its own executor.
+  func settle(_ result: Result<Void, AuditError>) {
+    let waiting = state.withLock { state in
+      defer { state = .settled(result) }
+      if case .waiting(let continuations) = state { return continuations }
+      return []
+    }
+    for continuation in waiting { continuation.resume(returning: result) }
+  }
+}
