@@ -61,12 +61,35 @@ let package = Package(
     // Domain.
     room("Policy", uses: ["Platform"]),
     room("AuditLog", uses: ["Platform"]),
+    room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
 
     // Root and the client's side.
     room("Configuration", uses: ["Platform", "Policy"]),
 
+    // Tests.
+    tests("PlatformTests", uses: ["CLinux", "Platform", "TestSupport"]),
+    tests("CBORTests", uses: ["CBOR", "TestSupport"], vectors: ["Vectors"]),
+    tests("CryptoTests", uses: ["Crypto", "Secrets", "TestSupport"]),
+    tests("DatabaseTests", uses: ["CFaultyFiles", "Database", "TestSupport"]),
     tests("WebAuthnJSONTests", uses: ["WebAuthn"]),
+    tests(
+      "AuthenticatorDataTests", uses: ["CBOR", "Crypto", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
+    tests("CTAPTests", uses: ["CBOR", "CTAP", "TestSupport"]),
+    tests("CTAPHIDTests", uses: ["CTAPHID", "TestSupport"]),
+    tests("PolicyTests", uses: ["Authenticator", "Policy"]),
+    tests("ConfigurationTests", uses: ["Configuration", "Platform", "Policy", "TestSupport"]),
+    tests("AuditLogTests", uses: ["AuditLog", "Platform", "TestSupport"]),
+    tests(
+      "AuthenticatorTests",
+      uses: ["AuditLog", "Authenticator", "CBOR", "Crypto", "Platform", "Policy", "TestSupport", "WebAuthn"]),
 
+    // What the tests share, and the benchmark.
+    .target(
+      name: "TestSupport",
+      dependencies: [
+        "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn", "CLinux", "CTestKeys",
+      ],
+      path: "Tests/TestSupport", swiftSettings: testSettings),
     .target(
       name: "CTestKeys", path: "Tests/Support/CTestKeys", linkerSettings: [.linkedLibrary("crypto")]),
     // SQLite file systems that fail on demand.

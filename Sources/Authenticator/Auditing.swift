@@ -1,0 +1,60 @@
+internal import AuditLog
+internal import CTAP
+internal import Platform
+internal import Policy
+
+extension AuditRecord {
+  init(_ outcome: Outcome, _ operation: String, _ caller: Caller, _ time: any Timekeeper) {
+    self.init(
+      time: time.unixMilliseconds, outcome: outcome, operation: operation, connection: caller.connection,
+      user: caller.user, group: caller.group, process: caller.process, unit: caller.unit)
+  }
+}
+
+extension AuthenticatorEngine {
+  /// Asks policy. A refusal is recorded and becomes CTAP2_ERR_OPERATION_DENIED, which tells the caller no more.
+  func admit(
+    _ caller: Caller, _ operation: Operation, relyingPartyID: String?
+  ) async throws(CTAPStatus) -> Presence {
+    do {
+      return try judge.judge(caller, operation, relyingPartyID: relyingPartyID)
+    } catch {
+      var record = AuditRecord(.refused, operation.rawValue, caller, environment.time)
+      record.relyingPartyID = relyingPartyID
+      record.reason = error.reason
+      await recordWithinLimits(record)
+      throw .operationDenied
+    }
+  }
+
+  /// Records what was allowed but not done, and gives the status for it.
+  func fail(_ draft: AuditRecord, _ failure: Failure) async -> CTAPStatus {
+    if failure.isFault { environment.logger.error("\(draft.operation) failed: \(failure.reason)") }
+    var record = draft
+    record.time = environment.time.unixMilliseconds
+    record.outcome = .failed
+    record.reason = failure.reason
+    await recordQuietly(record)
+    return failure.status
+  }
+
+  /// Records what signs nothing and anyone can bring about, as often as the limit allows.
+  func recordWithinLimits(_ record: AuditRecord) async {
+    guard let suppressed = limiter.admit(user: record.user, now: environment.time.monotonicNanoseconds) else { return }
+    var record = record
+    record.suppressed = suppressed > 0 ? suppressed : nil
+    if let reason = record.reason {
+      environment.logger.info("refused \(record.operation) to uid \(record.user): \(reason)")
+    }
+    await recordQuietly(record)
+  }
+
+  /// Records what no signature depends on. A log that cannot be written is said, and stops signatures elsewhere.
+  func recordQuietly(_ record: AuditRecord) async {
+    do {
+      try await environment.audit.submit(record).durable()
+    } catch {
+      environment.logger.error("\(error)")
+    }
+  }
+}

@@ -1,0 +1,144 @@
+package import AuditLog
+internal import CTAP
+package import Platform
+package import Policy
+
+/// What the authenticator sees of the world.
+package struct AuthenticatorEnvironment: Sendable {
+  package var keys: any KeyStore
+  package var store: any CredentialStore
+  package var audit: any AuditSink
+  package var time: any Timekeeper
+  package var random: any RandomSource
+  package var logger: Logger
+  package var identity: AuthenticatorIdentity
+
+  package init(
+    keys: any KeyStore, store: any CredentialStore, audit: any AuditSink, time: any Timekeeper,
+    random: any RandomSource, logger: Logger, identity: AuthenticatorIdentity
+  ) {
+    self.keys = keys
+    self.store = store
+    self.audit = audit
+    self.time = time
+    self.random = random
+    self.logger = logger
+    self.identity = identity
+  }
+}
+
+/// The CTAP 2.1 authenticator (sections 6.1 to 6.9): messages in, messages out. Each connection is a channel with
+/// state of its own; the key store, the credential store and the audit log are shared.
+///
+/// Actors re-enter at `await`: a channel has one request at a time (its transport sees to that), and a reset waits for
+/// the requests of all others and keeps new ones out meanwhile.
+package actor AuthenticatorEngine {
+  let environment: AuthenticatorEnvironment
+  private(set) var judge: any Judge
+  private var channels: [UInt64: ChannelState] = [:]
+  private let gate = ResetGate()
+  var limiter = RecordLimiter()
+  private let executor: any SerialExecutor
+
+  /// - Parameters:
+  ///   - environment: the ports
+  ///   - judge: the policy in force at first
+  ///   - executor: where the actor runs, best the event loop of the sockets
+  package init(environment: AuthenticatorEnvironment, judge: any Judge, executor: any SerialExecutor) {
+    self.environment = environment
+    self.judge = judge
+    self.executor = executor
+  }
+
+  package nonisolated var unownedExecutor: UnownedSerialExecutor {
+    unsafe executor.asUnownedSerialExecutor()
+  }
+
+  /// Puts another policy in force, for every request that has not been judged yet.
+  package func replaceJudge(_ judge: any Judge) {
+    self.judge = judge
+  }
+
+  /// Forgets a channel's state, when its connection has ended and its last request has been answered.
+  package func close(_ caller: Caller) {
+    channels[caller.connection] = nil
+  }
+
+  /// Answers one CTAP2 message: a status byte, then CBOR where the status is CTAP2_OK and there is a response.
+  ///
+  /// - Parameters:
+  ///   - message: a command byte and its parameters, any bytes
+  ///   - caller: whose channel it came from; one request at a time
+  /// - Returns: the reply on the wire
+  package func respond(to message: [UInt8], from caller: Caller) async -> [UInt8] {
+    do throws(CTAPStatus) {
+      guard message.count <= AuthenticatorLimits.maximumMessageSize else { throw CTAPStatus.requestTooLarge }
+      let request = try CTAPRequest.decode(message)
+      return try await dispatch(request, from: caller).encoded()
+    } catch {
+      // An error ends a walk over accounts as every other command does.
+      channels[caller.connection] = nil
+      return error.encoded()
+    }
+  }
+
+  /// Records a WINK, which does nothing else.
+  package func wink(from caller: Caller) async {
+    await recordWithinLimits(AuditRecord(.allowed, "wink", caller, environment.time))
+  }
+
+  private func dispatch(_ request: CTAPRequest, from caller: Caller) async throws(CTAPStatus) -> CTAPResponse {
+    // Only getNextAssertion goes on with what an earlier command left; each other one ends it (section 6).
+    let state = channels.removeValue(forKey: caller.connection)
+
+    if case .reset = request {
+      try await resetAlone(for: caller)
+      return .done
+    }
+
+    try gate.enter()
+    defer { gate.leave() }
+    switch request {
+    case .makeCredential(let parameters):
+      return .makeCredential(try await makeCredential(parameters, for: caller))
+    case .getAssertion(let parameters):
+      let (response, rest) = try await getAssertion(parameters, for: caller)
+      channels[caller.connection] = rest.map { ChannelState(assertions: $0) }
+      return .assertion(response)
+    case .getNextAssertion:
+      let (response, rest) = try await getNextAssertion(state?.assertions, for: caller)
+      channels[caller.connection] = rest.map { ChannelState(assertions: $0) }
+      return .assertion(response)
+    case .getInfo:
+      return .info(await information())
+    case .selection:
+      try await select(for: caller)
+      return .done
+    case .reset:
+      preconditionFailure("a reset does not pass the gate")
+    }
+  }
+}
+
+extension AuthenticatorEngine {
+  /// A reset with all others kept out. Policy is asked first: who may not reset may not make others wait either. It is
+  /// asked again when everyone has left, since the rules may have changed meanwhile.
+  private func resetAlone(for caller: Caller) async throws(CTAPStatus) {
+    _ = try await admit(caller, .reset, relyingPartyID: nil)
+    let wait = try gate.close()
+    defer { gate.open() }
+    let drained = await withTaskCancellationHandler {
+      await wait.result()
+    } onCancel: {
+      wait.end(drained: false)
+    }
+    guard drained, !Task.isCancelled else { throw .keepaliveCancel }
+    try await reset(for: caller)
+    channels = [:]
+  }
+}
+
+/// What one channel keeps between its commands.
+struct ChannelState {
+  var assertions: PendingAssertions
+}

@@ -1,0 +1,42 @@
+internal import AuditLog
+internal import CTAP
+
+/// Why an allowed operation was not done: the status for the caller, the reason for the operator. The one place where
+/// a port's error becomes a status of CTAP (the exit status of a daemon that cannot start is another matter).
+struct Failure: Error {
+  let status: CTAPStatus
+  let reason: String
+  /// Whether the operator must act, or it is in the caller's hands.
+  let isFault: Bool
+
+  init(_ status: CTAPStatus, _ reason: String) {
+    self.status = status
+    self.reason = reason
+    isFault = false
+  }
+
+  init(_ error: KeyStoreError) {
+    reason = "\(error)"
+    switch error {
+    case .unavailable, .failed: (status, isFault) = (.tpmUnavailable, true)
+    case .unsupportedAlgorithm: (status, isFault) = (.unsupportedAlgorithm, false)
+    case .busy: (status, isFault) = (.channelBusy, false)
+    case .cancelled: (status, isFault) = (.keepaliveCancel, false)
+    // No status of the standard fits; a relying party would take a counter that starts again for a clone.
+    case .counterExhausted: (status, isFault) = (.other, true)
+    }
+  }
+
+  init(_ error: StoreError) {
+    reason = "\(error)"
+    isFault = true
+    switch error {
+    case .full: status = .keyStoreFull
+    case .unavailable: status = .storageUnavailable
+    }
+  }
+
+  init(_ error: AuditError) {
+    (status, reason, isFault) = (.auditUnavailable, "\(error)", true)
+  }
+}

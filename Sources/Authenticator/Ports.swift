@@ -1,0 +1,188 @@
+package import Policy
+package import WebAuthn
+
+/// A key in the TPM, as a record holds it: opaque to everyone but the key store.
+package struct CredentialKey: Equatable, Sendable {
+  package let algorithm: COSEAlgorithm
+  /// What the key's authorization value is bound to; see ``KeyBinding``.
+  package let binding: KeyBinding
+  /// The key store's own encoding of the wrapped key (TPM2B_PRIVATE and TPM2B_PUBLIC).
+  package let blob: [UInt8]
+
+  package init(algorithm: COSEAlgorithm, binding: KeyBinding, blob: [UInt8]) {
+    self.algorithm = algorithm
+    self.binding = binding
+    self.blob = blob
+  }
+}
+
+/// What a key belongs to. The authValue of the key in the TPM is derived from the device secret and these, so that a
+/// record moved to another RP ID or credential ID cannot sign.
+package struct KeyBinding: Hashable, Sendable {
+  package let credentialID: [UInt8]
+  package let relyingPartyID: String
+
+  package init(credentialID: [UInt8], relyingPartyID: String) {
+    self.credentialID = credentialID
+    self.relyingPartyID = relyingPartyID
+  }
+}
+
+/// Why the key store could not do its work.
+package enum KeyStoreError: Error, Equatable, Sendable {
+  /// The TPM is away, has been replaced or cleared, or does not answer; the text is for the operator.
+  case unavailable(String)
+  /// The TPM answered with an error that is not expected to pass by itself.
+  case failed(String)
+  /// The TPM cannot do this algorithm.
+  case unsupportedAlgorithm
+  /// The queue is full.
+  case busy
+  /// The task was cancelled before the TPM began with it.
+  case cancelled
+  /// The signature counter has reached 2^32 - 1.
+  case counterExhausted
+}
+
+extension KeyStoreError: CustomStringConvertible {
+  /// The operator's text.
+  package var description: String {
+    switch self {
+    case .unavailable(let text), .failed(let text): text
+    case .unsupportedAlgorithm: "the TPM cannot do this algorithm"
+    case .busy: "too many requests are waiting for the TPM"
+    case .cancelled: "cancelled"
+    case .counterExhausted: "the signature counter has reached its end: reset the authenticator and register again"
+    }
+  }
+}
+
+/// Keys that live in a TPM. Work is queued fairly between callers, bounded and cancellable (by task cancellation).
+package protocol KeyStore: Sendable {
+  /// What this TPM can do, in the authenticator's order of preference. Empty until the TPM has been seen.
+  var algorithms: [COSEAlgorithm] { get }
+
+  /// Creates a key inside the TPM.
+  func createKey(
+    _ algorithm: COSEAlgorithm, binding: KeyBinding, caller: Caller, presence: borrowing Presence
+  ) async throws(KeyStoreError) -> (key: CredentialKey, publicKey: CredentialPublicKey)
+
+  /// Signs a digest of the algorithm's hash (32 bytes for ES256 and RS256, 48 for ES384).
+  ///
+  /// - Returns: a DER ECDSA-Sig-Value, or the PKCS #1 signature, as WebAuthn section 6.5.5 wants them
+  func sign(
+    digest: [UInt8], with key: CredentialKey, caller: Caller, presence: consuming Presence
+  ) async throws(KeyStoreError) -> [UInt8]
+
+  /// The next value of the global signature counter: greater than every value ever returned, across crashes and
+  /// restored backups. Costs TPM commands once in a block of values.
+  func nextSignatureCounter(caller: Caller) async throws(KeyStoreError) -> UInt32
+
+  /// Forgets what is loaded for these keys.
+  func evict(_ bindings: [KeyBinding]) async
+
+  /// Makes and seals a new device secret, without using it yet.
+  ///
+  /// - Returns: the secret, and the record from which the TPM unseals it at the next start
+  func makeDeviceSecret(
+    caller: Caller, presence: borrowing Presence
+  ) async throws(KeyStoreError) -> (secret: DeviceSecret, record: [UInt8])
+
+  /// Uses `secret` from now on and forgets every loaded key: called once the store has made the change durable.
+  func adopt(_ secret: DeviceSecret) async
+}
+
+/// One credential: a key pair, its RP ID, its user and its settings.
+package struct Credential: Equatable, Sendable {
+  package var relyingPartyID: String
+  package var relyingPartyName: String?
+  package var userHandle: [UInt8]
+  package var userName: String?
+  package var userDisplayName: String?
+  package var isDiscoverable: Bool
+  package var publicKey: CredentialPublicKey
+  package var key: CredentialKey
+  package var signatureCounter: SignatureCounter
+  /// Milliseconds since 1970-01-01 UTC.
+  package var createdAt: Int64
+
+  /// The credential ID: 16 random bytes.
+  package var id: [UInt8] { key.binding.credentialID }
+
+  package init(
+    relyingPartyID: String, relyingPartyName: String? = nil, userHandle: [UInt8], userName: String? = nil,
+    userDisplayName: String? = nil, isDiscoverable: Bool, publicKey: CredentialPublicKey, key: CredentialKey,
+    signatureCounter: SignatureCounter = .global, createdAt: Int64
+  ) {
+    self.relyingPartyID = relyingPartyID
+    self.relyingPartyName = relyingPartyName
+    self.userHandle = userHandle
+    self.userName = userName
+    self.userDisplayName = userDisplayName
+    self.isDiscoverable = isDiscoverable
+    self.publicKey = publicKey
+    self.key = key
+    self.signatureCounter = signatureCounter
+    self.createdAt = createdAt
+  }
+}
+
+/// Why the store could not do its work; the texts are for the operator.
+package enum StoreError: Error, Equatable, Sendable {
+  /// No room: the disk, or the configured maximum of credentials.
+  case full(String)
+  /// The file cannot be read or written, or is damaged or not ours.
+  case unavailable(String)
+}
+
+extension StoreError: CustomStringConvertible {
+  /// The operator's text.
+  package var description: String {
+    switch self {
+    case .full(let text), .unavailable(let text): text
+    }
+  }
+}
+
+/// Credentials on disk. Every change is one durable transaction: it has happened when the call returns.
+package protocol CredentialStore: Sendable {
+  /// The credential with this ID if it belongs to this RP ID.
+  func credential(id: [UInt8], relyingPartyID: String) async throws(StoreError) -> Credential?
+
+  /// The newest discoverable credential of an RP ID that is older than `position`; nil where there is none. So
+  /// accounts are walked newest first without holding them all in memory.
+  ///
+  /// - Parameters:
+  ///   - relyingPartyID: the RP ID
+  ///   - position: where the walk stands; nil at its start
+  /// - Returns: the credential and the position of the walk after it
+  /// - Throws: ``StoreError``
+  func discoverableCredential(
+    relyingPartyID: String, olderThan position: Int64?
+  ) async throws(StoreError) -> (credential: Credential, position: Int64)?
+
+  /// Discoverable credentials of an RP ID that are older than `position`: those that the walk has still to come to.
+  func discoverableCount(relyingPartyID: String, olderThan position: Int64) async throws(StoreError) -> Int
+
+  /// Adds a credential. A discoverable one replaces the discoverable one with the same RP ID and user handle.
+  ///
+  /// - Returns: the bindings of those it replaced
+  func insert(_ credential: Credential) async throws(StoreError) -> [KeyBinding]
+
+  /// Removes every credential and replaces the device secret and its record, in one transaction.
+  func reset(to secret: DeviceSecret, record: [UInt8]) async throws(StoreError)
+
+  /// Discoverable credentials that can still be added.
+  func remainingDiscoverableCredentials() async throws(StoreError) -> Int
+
+  /// All credentials, for status and management.
+  func count() async throws(StoreError) -> Int
+}
+
+/// Where the sealed device secret is kept: opaque bytes that only the key store understands, in the same file and
+/// transactions as the credentials that depend on it.
+package protocol DeviceRecordStore: Sendable {
+  /// nil on the first start.
+  func deviceRecord() async throws(StoreError) -> [UInt8]?
+  func saveDeviceRecord(_ record: [UInt8]) async throws(StoreError)
+}

@@ -1,0 +1,72 @@
+internal import CTAP
+internal import Platform
+
+/// Keeps a reset and all other requests apart: a credential made while the device secret changes would be bound to a
+/// secret that is gone. Used only on the engine's actor.
+final class ResetGate {
+  private var inside = 0
+  private var waiting: ResetWait?
+
+  /// - Throws: CTAP1_ERR_CHANNEL_BUSY while a reset waits or works
+  func enter() throws(CTAPStatus) {
+    guard waiting == nil else { throw .channelBusy }
+    inside += 1
+  }
+
+  func leave() {
+    inside -= 1
+    if inside == 0 { waiting?.end(drained: true) }
+  }
+
+  /// Keeps new requests out.
+  ///
+  /// - Returns: to wait with until those inside have left
+  /// - Throws: CTAP1_ERR_CHANNEL_BUSY if another reset is at it
+  func close() throws(CTAPStatus) -> ResetWait {
+    guard waiting == nil else { throw .channelBusy }
+    let wait = ResetWait()
+    if inside == 0 { wait.end(drained: true) }
+    waiting = wait
+    return wait
+  }
+
+  func open() {
+    waiting = nil
+  }
+}
+
+/// One reset's wait for the others, which any thread can end.
+final class ResetWait: Sendable {
+  private enum State {
+    case begun
+    case waiting(CheckedContinuation<Bool, Never>)
+    case ended(drained: Bool)
+  }
+
+  private let state = Lock(State.begun)
+
+  /// - Returns: whether everyone has left; not where the wait was given up first
+  func result() async -> Bool {
+    await withCheckedContinuation { continuation in
+      let drained: Bool? = state.withLock { state in
+        if case .ended(let drained) = state { return drained }
+        state = .waiting(continuation)
+        return nil
+      }
+      if let drained { continuation.resume(returning: drained) }
+    }
+  }
+
+  /// The first call counts.
+  ///
+  /// - Parameter drained: whether everyone has left, or waiting is given up
+  func end(drained: Bool) {
+    let continuation: CheckedContinuation<Bool, Never>? = state.withLock { state in
+      if case .ended = state { return nil }
+      defer { state = .ended(drained: drained) }
+      if case .waiting(let continuation) = state { return continuation }
+      return nil
+    }
+    continuation?.resume(returning: drained)
+  }
+}

@@ -1,0 +1,69 @@
+internal import AuditLog
+internal import CTAP
+internal import Crypto
+internal import Policy
+internal import WebAuthn
+
+extension AuthenticatorEngine {
+  /// Signs authenticatorData and the client data's hash (WebAuthn section 6.3.3). The audit record becomes durable
+  /// while the TPM works; the signature is given out only when both are done.
+  func sign(
+    _ authenticatorData: [UInt8], _ clientDataHash: [UInt8], with credential: Credential,
+    _ presence: consuming Presence, recording record: AuditRecord, for caller: Caller
+  ) async throws(Failure) -> [UInt8] {
+    let ticket = environment.audit.submit(record)
+    let message = authenticatorData + clientDataHash
+    let digest =
+      switch credential.key.algorithm {
+      case .es256, .rs256: SHA256.hash(message)
+      case .es384: SHA384.hash(message)
+      }
+    let signature: [UInt8]
+    do {
+      signature = try await environment.keys.sign(
+        digest: digest, with: credential.key, caller: caller, presence: presence)
+    } catch {
+      throw Failure(error)
+    }
+    do {
+      try await ticket.durable()
+    } catch {
+      throw Failure(error)
+    }
+    return signature
+  }
+
+  /// The signature counter for one signature of this credential.
+  func counter(for mode: SignatureCounter, caller: Caller) async throws(Failure) -> UInt32 {
+    // A value is spent for good, and every so many of them wear the TPM's memory: none for who no longer waits.
+    try refuseCancelled()
+    guard mode == .global else { return 0 }
+    do {
+      return try await environment.keys.nextSignatureCounter(caller: caller)
+    } catch {
+      throw Failure(error)
+    }
+  }
+
+  /// - Throws: CTAP2_ERR_KEEPALIVE_CANCEL once the caller has cancelled or gone
+  func refuseCancelled() throws(Failure) {
+    if Task.isCancelled { throw Failure(.keepaliveCancel, "cancelled") }
+  }
+
+  /// The credential with this ID, if it is here and belongs to the RP ID. No TPM work: every credential has a row.
+  func find(_ id: [UInt8], relyingPartyID: String) async throws(Failure) -> Credential? {
+    guard id.count == AuthenticatorLimits.credentialIDLength else { return nil }
+    do {
+      return try await environment.store.credential(id: id, relyingPartyID: relyingPartyID)
+    } catch {
+      throw Failure(error)
+    }
+  }
+
+  /// No PIN/UV auth protocol is served, so no value of pinUvAuthProtocol is one of ours (sections 6.1.2 and 6.2.2,
+  /// steps 1 and 2).
+  func refusePINAuthorization(_ parameter: [UInt8]?, protocol number: UInt64?) throws(CTAPStatus) {
+    guard parameter != nil else { return }
+    throw number == nil ? .missingParameter : .invalidParameter
+  }
+}
