@@ -63,6 +63,9 @@ let package = Package(
     room("AuditLog", uses: ["Platform"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
 
+    room(
+      "Storage", uses: ["Authenticator", "CBOR", "Crypto", "Database", "Platform", "Policy", "Secrets", "WebAuthn"]),
+
     // Root and the client's side.
     room("Configuration", uses: ["Platform", "Policy"]),
 
@@ -82,6 +85,12 @@ let package = Package(
     tests(
       "AuthenticatorTests",
       uses: ["AuditLog", "Authenticator", "CBOR", "Crypto", "Platform", "Policy", "TestSupport", "WebAuthn"]),
+    tests(
+      "StorageTests",
+      uses: [
+        "Authenticator", "CBOR", "CFaultyFiles", "Database", "Platform", "Policy", "Secrets", "Storage", "StorageChild",
+        "TestSupport", "WebAuthn",
+      ]),
 
     // What the tests share, and the benchmark.
     .target(
@@ -94,6 +103,11 @@ let package = Package(
       name: "CTestKeys", path: "Tests/Support/CTestKeys", linkerSettings: [.linkedLibrary("crypto")]),
     // SQLite file systems that fail on demand.
     .target(name: "CFaultyFiles", dependencies: ["CSQLite"], path: "Tests/Support/CFaultyFiles"),
+    // Inserts until it is killed.
+    .executableTarget(
+      name: "StorageChild",
+      dependencies: ["Authenticator", "Platform", "Secrets", "Storage", "WebAuthn"],
+      path: "Tests/Support/StorageChild", swiftSettings: testSettings),
   ],
   swiftLanguageModes: [.v6]
 )
