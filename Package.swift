@@ -39,6 +39,7 @@ let package = Package(
   targets: [
     // C modules: headers, link names and the shims that Swift's importer needs.
     cModule("CLinux"),
+    cModule("CTSS", libraries: ["tss2-esys", "tss2-mu", "tss2-rc", "tss2-tctildr"]),
     cModule("COpenSSL", libraries: ["crypto"]),
     cModule("CCBOR", libraries: ["cbor"]),
     cModule("CSQLite", libraries: ["sqlite3"]),
@@ -52,6 +53,7 @@ let package = Package(
     room("CBOR", uses: ["CCBOR"]),
     room("Crypto", uses: ["COpenSSL", "Secrets"]),
     room("Database", uses: ["CSQLite"]),
+    room("TPM", uses: ["CLinux", "CTSS", "Secrets"]),
 
     // Protocol.
     room("WebAuthn", uses: ["CBOR", "CPublicSuffix", "Crypto"]),
@@ -63,6 +65,7 @@ let package = Package(
     room("AuditLog", uses: ["Platform"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
 
+    room("TPMKeyStore", uses: ["Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn"]),
     room(
       "Storage", uses: ["Authenticator", "CBOR", "Crypto", "Database", "Platform", "Policy", "Secrets", "WebAuthn"]),
 
@@ -74,6 +77,7 @@ let package = Package(
     tests("CBORTests", uses: ["CBOR", "TestSupport"], vectors: ["Vectors"]),
     tests("CryptoTests", uses: ["Crypto", "Secrets", "TestSupport"]),
     tests("DatabaseTests", uses: ["CFaultyFiles", "Database", "TestSupport"]),
+    tests("TPMTests", uses: ["Secrets", "TestSupport", "TPM"]),
     tests("WebAuthnJSONTests", uses: ["WebAuthn"]),
     tests(
       "AuthenticatorDataTests", uses: ["CBOR", "Crypto", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
@@ -90,6 +94,11 @@ let package = Package(
       uses: [
         "Authenticator", "CBOR", "CFaultyFiles", "Database", "Platform", "Policy", "Secrets", "Storage", "StorageChild",
         "TestSupport", "WebAuthn",
+      ]),
+    tests(
+      "TPMKeyStoreTests",
+      uses: [
+        "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore", "WebAuthn",
       ]),
 
     // What the tests share, and the benchmark.

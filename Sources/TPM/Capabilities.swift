@@ -1,0 +1,110 @@
+internal import CTSS
+
+extension TPMContext {
+  /// Handles that the TPM holds, from `first` on: 0x80 transient objects, 0x02 loaded sessions, 0x03 saved sessions,
+  /// 0x81 persistent objects, 0x01 NV indices (in the upper byte).
+  ///
+  /// - Throws: ``TPMError``
+  package mutating func handles(from first: UInt32) throws(TPMError) -> [UInt32] {
+    var found: [UInt32] = []
+    var next = first
+    while true {
+      let (data, more) = try capability(UInt32(TPM2_CAP_HANDLES), next, count: cs_max_handles)
+      let list = unsafe data.handles
+      let page = elements(of: list.handle, as: TPM2_HANDLE.self, count: Int(list.count))
+      found += page
+      guard more, let last = page.last, last >> 24 == first >> 24, last < UInt32.max else { break }
+      next = last + 1
+    }
+    return found.filter { $0 >> 24 == first >> 24 }
+  }
+
+  /// The value of a TPM_PT property; nil where the TPM does not know it.
+  ///
+  /// - Throws: ``TPMError``
+  package mutating func property(_ property: UInt32) throws(TPMError) -> UInt32? {
+    let (data, _) = try capability(UInt32(TPM2_CAP_TPM_PROPERTIES), property, count: 1)
+    let list = unsafe data.tpmProperties
+    let first = elements(of: list.tpmProperty, as: TPMS_TAGGED_PROPERTY.self, count: Int(list.count)).first
+    return first?.property == property ? first?.value : nil
+  }
+
+  /// Whether the TPM implements an algorithm (TPM_ALG_ID).
+  ///
+  /// - Throws: ``TPMError``
+  mutating func implements(algorithm: UInt16) throws(TPMError) -> Bool {
+    let (data, _) = try capability(UInt32(TPM2_CAP_ALGS), UInt32(algorithm), count: 1)
+    let list = unsafe data.algorithms
+    return elements(of: list.algProperties, as: TPMS_ALG_PROPERTY.self, count: Int(list.count))
+      .first?.alg == algorithm
+  }
+
+  /// Whether the TPM implements a curve (TPM_ECC_CURVE).
+  ///
+  /// - Throws: ``TPMError``
+  mutating func implements(curve: UInt16) throws(TPMError) -> Bool {
+    let (data, _) = try capability(UInt32(TPM2_CAP_ECC_CURVES), UInt32(curve), count: 1)
+    let list = unsafe data.eccCurves
+    return elements(of: list.eccCurves, as: TPM2_ECC_CURVE.self, count: Int(list.count)).first == curve
+  }
+
+  /// Overwrites what tpm2-tss keeps of the last response in its one buffer, which it neither wipes nor lends, with a
+  /// longer one that is no secret.
+  ///
+  /// - Throws: ``TPMError``
+  package mutating func overwriteResponse() throws(TPMError) {
+    _ = try capability(UInt32(TPM2_CAP_ALGS), UInt32(TPM2_ALG_FIRST), count: 64)
+  }
+
+  private mutating func capability(
+    _ capability: UInt32, _ property: UInt32, count: UInt32
+  ) throws(TPMError) -> (data: TPMU_CAPABILITIES, more: Bool) {
+    var more: TPMI_YES_NO = 0
+    var data: UnsafeMutablePointer<TPMS_CAPABILITY_DATA>?
+    try unsafe check("TPM2_GetCapability") { esys in
+      unsafe Esys_GetCapability(esys, noSession, noSession, noSession, capability, property, count, &more, &data)
+    }
+    defer { unsafe Esys_Free(data) }
+    guard let data = unsafe data else { throw TPMError.malformedResponse("TPM2_GetCapability") }
+    return unsafe (data.pointee.data, more != 0)
+  }
+}
+
+/// Who made the TPM, as it says itself.
+package struct TPMIdentity: Equatable, Sendable {
+  /// TPM_PT_MANUFACTURER: four characters, e.g. `IFX` or `IBM`.
+  package let manufacturer: String
+  /// TPM_PT_VENDOR_STRING_1 to 4, e.g. `SLB9670` or `SW   TPM`.
+  package let vendor: String
+  /// TPM_PT_FIRMWARE_VERSION_1 and 2, in the vendor's own sense.
+  package let firmwareVersion: UInt64
+}
+
+extension TPMContext {
+  /// - Throws: ``TPMError``
+  package mutating func identity() throws(TPMError) -> TPMIdentity {
+    var vendor = ""
+    for offset in UInt32(0)..<4 { vendor += text(try property(cs_pt_vendor_string + offset) ?? 0) }
+    let high = UInt64(try property(cs_pt_firmware_1) ?? 0)
+    let low = UInt64(try property(cs_pt_firmware_2) ?? 0)
+    return TPMIdentity(
+      manufacturer: text(try property(cs_pt_manufacturer) ?? 0), vendor: vendor, firmwareVersion: high << 32 | low)
+  }
+
+  /// Transient objects that the TPM can hold at the same time, and how many more it could take now.
+  ///
+  /// - Throws: ``TPMError``
+  package mutating func transientSlots() throws(TPMError) -> (minimum: Int, available: Int) {
+    (Int(try property(cs_pt_transient_min) ?? 3), Int(try property(cs_pt_transient_available) ?? 3))
+  }
+
+  private func text(_ value: UInt32) -> String {
+    let bytes = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: value >> $0) }
+    return String(decoding: bytes.filter { $0 >= 0x20 && $0 < 0x7F }, as: UTF8.self)
+  }
+}
+
+/// The first `count` elements of an array inside a C structure, which Swift sees as a tuple.
+func elements<Array_, Element>(of array: Array_, as type: Element.Type, count: Int) -> [Element] {
+  unsafe withUnsafeBytes(of: array) { unsafe Array($0.bindMemory(to: type).prefix(count)) }
+}

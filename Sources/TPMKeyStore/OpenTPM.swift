@@ -1,0 +1,279 @@
+internal import Authenticator
+internal import Platform
+internal import Secrets
+internal import TPM
+internal import WebAuthn
+
+/// One connection to the TPM, and what is loaded through it. Belongs to the TPM thread.
+final class OpenTPM {
+  private(set) var context: TPMContext
+  let identity: TPMIdentity
+  let algorithms: [COSEAlgorithm]
+  /// Whether others cannot have objects or sessions in the TPM while this connection stands (no resource manager).
+  private let isExclusive: Bool
+  /// Transient objects that we may have loaded while a command with the storage root key runs.
+  private let slots: Int
+  private let log: Logger
+  private(set) var loaded = LoadedKeys()
+  private var parent: TPMReference?
+  private var counter: TPMReference?
+
+  /// - Parameters:
+  ///   - context: the connection
+  ///   - isExclusive: whether no resource manager stands before the TPM
+  ///   - log: for the operator
+  /// - Throws: ``TPMError``
+  init(_ context: consuming TPMContext, isExclusive: Bool, log: Logger) throws(TPMError) {
+    identity = try context.identity()
+    var algorithms: [COSEAlgorithm] = []
+    for (kind, algorithm) in [(TPMKeyKind.eccP256, COSEAlgorithm.es256), (.eccP384, .es384), (.rsa2048, .rs256)] {
+      if try context.supports(kind) { algorithms.append(algorithm) }
+    }
+    self.algorithms = algorithms
+    let room = try context.transientSlots()
+    // The resource manager swaps all of our objects around every command, so that each costs time: few there.
+    // Without one, a command with the storage root key needs a slot for it beside the object that it works on.
+    slots = isExclusive ? min(max(room.available, room.minimum, 2), 17) : 3
+    self.isExclusive = isExclusive
+    self.log = log
+    self.context = context
+  }
+
+  // MARK: Storage root
+
+  /// Uses the storage root key at a handle.
+  ///
+  /// - Returns: its Name; nil where nothing stands there
+  /// - Throws: ``TPMError``
+  func useParent(at handle: UInt32) throws(TPMError) -> [UInt8]? {
+    if let parent { context.forget(parent) }
+    parent = try context.reference(to: handle)
+    guard let parent else { return nil }
+    return try context.name(of: parent)
+  }
+
+  func requireParent() throws(TPMError) -> TPMReference {
+    guard let parent else { throw TPMError(operation: "storage root key", code: TPMError.noObject) }
+    return parent
+  }
+
+  var parentIfKnown: TPMReference? { parent }
+
+  /// Lends the context for what only the start does.
+  func withContext<Result>(_ body: (inout TPMContext) throws(TPMError) -> Result) throws(TPMError) -> Result {
+    try withMemory { () throws(TPMError) in try body(&context) }
+  }
+
+  // MARK: Keys
+
+  /// Creates a signing key.
+  ///
+  /// - Throws: ``TPMError``
+  func createKey(
+    _ kind: TPMKeyKind, authorization: SharedSecret
+  ) throws(TPMError) -> (wrapped: WrappedObject, publicKey: TPMPublicKey) {
+    let parent = try requireParent()
+    makeRoom()
+    return try withMemory { () throws(TPMError) in
+      try context.withSession(saltedWith: parent, encrypting: .command) { context, session throws(TPMError) in
+        try context.createKey(kind, under: parent, session: session, authorization: authorization.bytes)
+      }
+    }
+  }
+
+  /// Signs: one command where the key is loaded.
+  ///
+  /// - Throws: ``TPMError``
+  func sign(
+    _ digest: [UInt8], with object: WrappedObject, binding: KeyBinding, scheme: TPMSignatureScheme,
+    authorization: SharedSecret
+  ) throws(TPMError) -> TPMSignature {
+    if let reference = loaded.use(binding, object) {
+      let startups = context.startups
+      do throws(TPMError) {
+        return try context.sign(digest, with: reference, scheme: scheme, authorization: authorization.bytes)
+      } catch {
+        // Once from the blob, unless that would change nothing.
+        switch error.kind {
+        case .connectionLost, .retry, .lockout, .failureMode: throw error
+        case .staleHandle, .notStarted: evictAll()
+        default:
+          // Not said to be a reset, so the others stay, whoever sent this; where it was one after all, `load` notices.
+          if context.startups == startups { evict { $0.reference == reference } } else { evictAll() }
+        }
+      }
+    }
+    let reference = try load(object, binding)
+    do throws(TPMError) {
+      return try context.sign(digest, with: reference, scheme: scheme, authorization: authorization.bytes)
+    } catch {
+      evict { $0.reference == reference }
+      throw error
+    }
+  }
+
+  private func load(_ object: WrappedObject, _ binding: KeyBinding) throws(TPMError) -> TPMReference {
+    let parent = try requireParent()
+    evict { $0.binding == binding }
+    makeRoom()
+    let startups = context.startups
+    let reference = try withMemory { () throws(TPMError) in try context.load(object, under: parent) }
+    let handle: UInt32
+    do throws(TPMError) {
+      handle = try context.handle(of: reference)
+    } catch {
+      context.release(reference)
+      throw error
+    }
+    // Either means that the TPM was reset since the others were loaded, so that their handles are others' now.
+    let isReset = context.startups != startups || loaded.entries.contains { $0.handle == handle }
+    if isReset {
+      for entry in loaded.remove(where: { _ in true }) { context.forget(entry.reference) }
+    }
+    loaded.append(LoadedKeys.Entry(binding: binding, object: object, reference: reference, handle: handle))
+    return reference
+  }
+
+  /// Unloads until a command has its slots: one for the storage root key, one for the object that it works on.
+  private func makeRoom() {
+    while loaded.count > max(slots - 2, 0), let entry = loaded.removeLeastRecentlyUsed() {
+      context.release(entry.reference)
+    }
+  }
+
+  /// Unloads what `condition` names.
+  func evict(where condition: (LoadedKeys.Entry) -> Bool) {
+    for entry in loaded.remove(where: condition) { context.release(entry.reference) }
+  }
+
+  /// Unloads everything.
+  func evictAll() {
+    evict { _ in true }
+  }
+
+  // MARK: Sealed data
+
+  /// Seals data under the storage root key.
+  ///
+  /// - Throws: ``TPMError``
+  func seal(_ data: SharedSecret) throws(TPMError) -> WrappedObject {
+    let parent = try requireParent()
+    makeRoom()
+    return try withMemory { () throws(TPMError) in
+      try context.withSession(saltedWith: parent, encrypting: .command) { context, session throws(TPMError) in
+        try context.seal(data.bytes, under: parent, session: session)
+      }
+    }
+  }
+
+  /// Unseals data into locked memory.
+  ///
+  /// - Throws: ``TPMError``, or `SecretMemoryError`
+  func unseal(_ object: WrappedObject) throws -> SharedSecret {
+    let parent = try requireParent()
+    makeRoom()
+    var result: Result<SharedSecret, any Error>?
+    // All of it within, since making room flushes whatever is loaded.
+    try withMemory { () throws(TPMError) in
+      try context.withSession(saltedWith: parent, encrypting: .response) { context, session throws(TPMError) in
+        let sealed = try context.load(object, under: parent)
+        defer { context.release(sealed) }
+        do {
+          result = .success(SharedSecret(try context.unseal(sealed, session: session)))
+          try context.overwriteResponse()
+        } catch let error as TPMError {
+          throw error
+        } catch {
+          result = .failure(error)
+        }
+      }
+    }
+    guard let result else { throw TPMError(operation: "TPM2_Unseal", code: TPMError.noObject) }
+    return try result.get()
+  }
+
+  // MARK: Signature counter
+
+  /// Increments the counter and reads it: two commands.
+  ///
+  /// - Parameters:
+  ///   - counter: which
+  ///   - isNew: whether it has just been defined
+  /// - Returns: its value
+  /// - Throws: ``TPMError``; ``KeyStoreError`` where it is not ours any more
+  func advance(_ counter: NVCounter, isNew: Bool = false) throws -> UInt64 {
+    try withCounter(counter, isNew: isNew) { context, reference throws(TPMError) in
+      try context.incrementCounter(reference, authorization: counter.authorization.bytes)
+      return try context.readCounter(reference, authorization: counter.authorization.bytes)
+    }
+  }
+
+  /// Reads the counter.
+  ///
+  /// - Throws: ``TPMError``; ``KeyStoreError`` where it is not ours any more
+  func read(_ counter: NVCounter) throws -> UInt64 {
+    try withCounter(counter) { context, reference throws(TPMError) in
+      try context.readCounter(reference, authorization: counter.authorization.bytes)
+    }
+  }
+
+  /// Looks at what stands at the index once by connection, and again where it does not do what ours does.
+  private func withCounter(
+    _ counter: NVCounter, isNew: Bool = false,
+    _ body: (inout TPMContext, TPMReference) throws(TPMError) -> UInt64
+  ) throws -> UInt64 {
+    let reference = try self.counter ?? find(counter, isNew: isNew)
+    self.counter = reference
+    do throws(TPMError) {
+      return try body(&context, reference)
+    } catch {
+      guard error.kind != .connectionLost, error.kind != .retry else { throw error }
+      self.counter = nil
+      _ = try find(counter, isNew: isNew)
+      throw error
+    }
+  }
+
+  private func find(_ counter: NVCounter, isNew: Bool) throws -> TPMReference {
+    guard let information = try context.informationOnIndex(counter.index),
+      let reference = try context.reference(to: counter.index)
+    else { throw counter.isGone }
+    guard information.isCounter, information.tag == counter.tag, information.isWritten || isNew else {
+      throw counter.isAnother
+    }
+    return reference
+  }
+
+  // MARK: Leftovers
+
+  /// Runs a command again with everything of ours unloaded where the TPM was full; on a TPM that is ours alone, also
+  /// without what a crashed process left in it.
+  private func withMemory<Result>(_ body: () throws(TPMError) -> Result) throws(TPMError) -> Result {
+    do throws(TPMError) {
+      return try body()
+    } catch {
+      guard error.kind == .objectMemory || error.kind == .sessionMemory else { throw error }
+      evictAll()
+      if isExclusive { flushLeftovers() }
+    }
+    return try body()
+  }
+
+  /// Flushes every transient object and session: call it while none of ours is in use.
+  func flushLeftovers() {
+    for kind: UInt32 in [0x8000_0000, 0x0200_0000, 0x0300_0000] {
+      for handle in (try? context.handles(from: kind)) ?? [] {
+        log.warning("TPM: flushing handle 0x\(String(handle, radix: 16)), which somebody has left behind")
+        try? context.flush(handle: handle)
+      }
+    }
+  }
+
+  /// Unloads everything before the connection is closed on purpose.
+  ///
+  /// - Parameter shuttingDown: whether the TPM itself ends too (a software TPM of ours)
+  func close(shuttingDown: Bool) {
+    evictAll()
+    if shuttingDown { try? context.shutDown() }
+  }
+}

@@ -1,0 +1,119 @@
+package import Authenticator
+internal import Crypto
+package import Platform
+package import Secrets
+internal import TPM
+
+extension TPMKeyStore {
+  /// Connects to the TPM, finds or makes what the device needs in it, and unseals the device secret.
+  ///
+  /// On the first start: the storage root key where it is missing, one NV index for the signature counter, and a new
+  /// device secret.
+  ///
+  /// - Parameters:
+  ///   - connection: which TPM
+  ///   - records: where the device record is
+  ///   - ownerAuthorization: nil where the owner's authorization is empty
+  ///   - allowSoftware: whether a software TPM will do
+  ///   - log: for the operator
+  ///   - limits: bounds of the queue and of patience
+  ///   - clock: for patience, and for the pauses between attempts to connect
+  /// - Returns: the key store, and the secret that the store needs
+  /// - Throws: ``KeyStoreError``, with a text for the operator
+  package static func start(
+    connection: TPMConnection, records: any DeviceRecordStore, ownerAuthorization: consuming SecretBytes? = nil,
+    allowSoftware: Bool, log: Logger, limits: TPMKeyStoreLimits = TPMKeyStoreLimits(),
+    clock: any Timekeeper = SystemTime()
+  ) async throws(KeyStoreError) -> (store: TPMKeyStore, secret: DeviceSecret) {
+    let board = StatusBoard(connection: connection)
+    let software: SoftwareTPM? =
+      if case .software(let directory) = connection { try SoftwareTPM(directory: directory) } else { nil }
+    let owner: SharedSecret?
+    if let ownerAuthorization { owner = SharedSecret(ownerAuthorization) } else { owner = nil }
+    let thread: TPMThread
+    do throws(SystemError) {
+      thread = try TPMThread(limits: limits.thread, clock: clock, interrupt: { software?.kill() }) {
+        TPMDevice(
+          connection: connection, software: software, ownerAuthorization: owner, board: board, log: log, clock: clock)
+      }
+    } catch {
+      throw .unavailable("\(error)")
+    }
+    do throws(KeyStoreError) {
+      return try await start(thread, board, records, allowSoftware: allowSoftware, log)
+    } catch {
+      await thread.ended()
+      throw error
+    }
+  }
+
+  private static func start(
+    _ thread: TPMThread, _ board: StatusBoard, _ records: any DeviceRecordStore, allowSoftware: Bool, _ log: Logger
+  ) async throws(KeyStoreError) -> (store: TPMKeyStore, secret: DeviceSecret) {
+    try await thread.perform(for: .daemon) { device throws(KeyStoreError) in try device.withTPM { _ in } }
+    if !allowSoftware, case .software(let reason) = board.status.nature {
+      throw .failed("this is a software TPM (\(reason)): allow it with allowSoftware, or name a TPM with --tpm")
+    }
+    let device: SealedDevice
+    switch try decode(try await load(records)) {
+    case .sealed(let known): device = known
+    case .provisioning(let index, let tag):
+      log.notice("TPM: an earlier start was interrupted while it set up the TPM; beginning anew")
+      try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
+        try device.removeCounter(at: index, tag: tag)
+      }
+      device = try await provision(thread, records, log)
+    case nil: device = try await provision(thread, records, log)
+    }
+    let payload = try await thread.perform(for: .daemon) { tpm throws(KeyStoreError) in
+      try tpm.require(ParentIdentity(handle: device.parentHandle, name: device.parentName))
+      return try tpm.unseal(device)
+    }
+    board.update { $0.counterIndex = device.counterIndex }
+    let store = TPMKeyStore(thread: thread, board: board, device: device, payload: payload)
+    return (store, payload.secret)
+  }
+
+  private static func decode(_ bytes: [UInt8]?) throws(KeyStoreError) -> DeviceRecord? {
+    guard let bytes else { return nil }
+    guard let record = DeviceRecord.decode(bytes) else {
+      throw .failed("the device record is damaged, or of a newer version: restore the state folder from a backup")
+    }
+    return record
+  }
+
+  private static func load(_ records: any DeviceRecordStore) async throws(KeyStoreError) -> [UInt8]? {
+    do throws(StoreError) {
+      return try await records.deviceRecord()
+    } catch {
+      throw .unavailable("the device record cannot be read: \(error)")
+    }
+  }
+
+  private static func save(_ record: DeviceRecord, _ records: any DeviceRecordStore) async throws(KeyStoreError) {
+    do throws(StoreError) {
+      try await records.saveDeviceRecord(record.encoded())
+    } catch {
+      throw .unavailable("the device record cannot be written: \(error)")
+    }
+  }
+
+  /// Sets up a TPM for this device. What it needs in the TPM is written down before it is made.
+  private static func provision(
+    _ thread: TPMThread, _ records: any DeviceRecordStore, _ log: Logger
+  ) async throws(KeyStoreError) -> SealedDevice {
+    let tag = SystemRandom().bytes(DeviceRecord.tagCount)
+    let (parent, index) = try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
+      (try device.findOrMakeStorageRoot(), try device.freeCounterIndex())
+    }
+    try await save(.provisioning(counterIndex: index, counterTag: tag), records)
+    let device = try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
+      try device.provision(parent: parent, counterIndex: index, tag: tag)
+    }
+    try await save(.sealed(device), records)
+    log.notice(
+      "TPM: set up, with storage root key 0x\(String(parent.handle, radix: 16)) and signature counter at NV index "
+        + "0x\(String(index, radix: 16))")
+    return device
+  }
+}

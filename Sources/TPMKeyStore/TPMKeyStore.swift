@@ -1,0 +1,251 @@
+package import Authenticator
+internal import Crypto
+internal import Platform
+package import Policy
+internal import Secrets
+internal import TPM
+package import WebAuthn
+
+/// Bounds of the key store; the defaults suit production.
+package struct TPMKeyStoreLimits: Sendable {
+  /// Requests that may wait for the TPM.
+  package var waiting = 4096
+  /// Requests of one connection that may wait.
+  package var waitingByConnection = 64
+  /// Milliseconds that the TPM may take for one request.
+  package var patience: UInt64 = 20_000
+  /// Milliseconds that the TPM may take to make a key.
+  package var patienceForKeys: UInt64 = 120_000
+
+  package init() {}
+
+  var thread: TPMThread.Limits {
+    TPMThread.Limits(
+      total: waiting, bySource: waitingByConnection, patience: patience * 1_000_000,
+      patienceForKeys: patienceForKeys * 1_000_000)
+  }
+}
+
+/// Credential keys in a TPM 2.0. Every key is made in the TPM and never leaves it; what is stored is wrapped by the TPM.
+package final class TPMKeyStore: KeyStore {
+  private let thread: TPMThread
+  private let board: StatusBoard
+  private let device: SealedDevice
+  private let counter: NVCounter
+  private let era: Lock<Era>
+  /// Made by ``makeDeviceSecret(caller:presence:)``, until ``adopt(_:)``.
+  private let nextEra = Lock<Era?>(nil)
+
+  /// The time from one reset to the next. Keys are bound to its secret, and its counter values are counted from its
+  /// base; what is leased in one is of no use in another.
+  private final class Era: Sendable {
+    let payload: SealedPayload
+    let lease = CounterLease()
+
+    init(_ payload: SealedPayload) {
+      self.payload = payload
+    }
+  }
+
+  init(thread: TPMThread, board: StatusBoard, device: SealedDevice, payload: SealedPayload) {
+    self.thread = thread
+    self.board = board
+    self.device = device
+    counter = device.counter(payload)
+    era = Lock(Era(payload))
+  }
+
+  deinit {
+    thread.stop()
+  }
+
+  /// Ends the TPM thread in order, and a software TPM with it. Later requests are refused.
+  package func stop() async {
+    await thread.ended()
+  }
+
+  /// The state of the TPM, without asking it.
+  package var status: TPMStatus {
+    var status = board.status
+    status.queueLength = thread.queueLength
+    return status
+  }
+
+  package var algorithms: [COSEAlgorithm] { board.algorithms }
+
+  package func createKey(
+    _ algorithm: COSEAlgorithm, binding: KeyBinding, caller: Caller, presence: borrowing Presence
+  ) async throws(KeyStoreError) -> (key: CredentialKey, publicKey: CredentialPublicKey) {
+    try check(presence.operation == .register && presence.relyingPartyID == binding.relyingPartyID)
+    guard algorithms.contains(algorithm) else { throw .unsupportedAlgorithm }
+    let era = currentEra
+    let authorization = try authorization(binding, in: era)
+    let (wrapped, publicKey) = try await thread.perform(
+      for: caller.workSource, patience: thread.limits.patienceForKeys
+    ) { [self] device throws(KeyStoreError) in
+      try check(era)
+      return try device.withTPM { tpm throws in try tpm.createKey(algorithm.kind, authorization: authorization) }
+    }
+    return (
+      CredentialKey(algorithm: algorithm, binding: binding, blob: KeyBlob.encode(wrapped)),
+      CredentialPublicKey(publicKey)
+    )
+  }
+
+  package func sign(
+    digest: [UInt8], with key: CredentialKey, caller: Caller, presence: consuming Presence
+  ) async throws(KeyStoreError) -> [UInt8] {
+    // Self-attestation signs while registering.
+    let operation = presence.operation
+    try check(
+      (operation == .authenticate || operation == .register)
+        && presence.relyingPartyID == key.binding.relyingPartyID)
+    guard digest.count == key.algorithm.digestCount else {
+      throw .failed("a digest of \(digest.count) bytes does not fit the algorithm \(key.algorithm)")
+    }
+    guard let object = KeyBlob.decode(key.blob) else { throw .failed("the credential's key is damaged") }
+    let era = currentEra
+    let authorization = try authorization(key.binding, in: era)
+    let signature = try await thread.perform(for: caller.workSource) { [self] device throws(KeyStoreError) in
+      try check(era)
+      return try device.withTPM { tpm throws in
+        try tpm.sign(
+          digest, with: object, binding: key.binding, scheme: key.algorithm.scheme, authorization: authorization)
+      }
+    }
+    return signature.encoded
+  }
+
+  package func nextSignatureCounter(caller: Caller) async throws(KeyStoreError) -> UInt32 {
+    let era = currentEra
+    let lease = era.lease
+    let (value, fetchAhead) = lease.take()
+    if fetchAhead {
+      thread.post { [self] device in
+        // A failure is told to who finds no value left.
+        lease.fetchEnded(with: try? block(device, in: era))
+      } orElse: {
+        lease.fetchEnded(with: nil)
+      }
+    }
+    if let value { return value }
+    return try await thread.perform(for: caller.workSource) { [self] device throws(KeyStoreError) in
+      // Others that waited for the same block come after the one that fetched it.
+      if let value = lease.takeWithoutFetching() { return value }
+      lease.add(try block(device, in: era))
+      guard let value = lease.takeWithoutFetching() else { throw .failed("a counter block without values") }
+      return value
+    }
+  }
+
+  private func block(_ device: TPMDevice, in era: Era) throws(KeyStoreError) -> Range<UInt64> {
+    try check(era)
+    return try CounterLease.block(reading: try device.advance(counter), base: era.payload.counterBase)
+  }
+
+  /// Posted: the keys' records have gone, so nobody can name them any more, and nobody waits for the room.
+  package func evict(_ bindings: [KeyBinding]) async {
+    guard !bindings.isEmpty else { return }
+    let bindings = Set(bindings)
+    // A TPM that is away has forgotten them by itself.
+    thread.post { device in
+      device.evict { bindings.contains($0.binding) }
+    } orElse: {
+    }
+  }
+
+  /// The counter's values begin again with it: every credential that has seen one has gone when it is adopted.
+  package func makeDeviceSecret(
+    caller: Caller, presence: borrowing Presence
+  ) async throws(KeyStoreError) -> (secret: DeviceSecret, record: [UInt8]) {
+    try check(presence.operation == .reset)
+    let fresh: DeviceSecret
+    do {
+      fresh = DeviceSecret(try SecretBytes.random(count: DeviceSecret.count))
+    } catch {
+      throw KeyStoreError(any: error)
+    }
+    let (payload, sealed) = try await thread.perform(for: caller.workSource) {
+      [counter, base = currentEra.payload.counterBase] device throws(KeyStoreError) -> (SealedPayload, WrappedObject) in
+      // Every block after this one is of a greater reading.
+      let payload = SealedPayload(
+        secret: fresh, counterAuthorization: counter.authorization,
+        counterBase: CounterLease.baseAfterReset(reading: try device.read(counter), base: base))
+      return (payload, try device.withTPM { tpm throws in try tpm.seal(try payload.encoded()) })
+    }
+    nextEra.withLock { $0 = Era(payload) }
+    var record = device
+    record.secret = sealed
+    return (fresh, DeviceRecord.sealed(record).encoded())
+  }
+
+  /// Nothing waits for the unloading. A key of the old secret that is still loaded is found only by its binding and
+  /// blob, whose record has gone; what waits since before is refused by its era; and the TPM would refuse whoever came
+  /// with them now, because the authorization comes from the new secret.
+  package func adopt(_ secret: DeviceSecret) async {
+    let next = nextEra.withLock { next in
+      defer { next = nil }
+      return next
+    }
+    guard let next, next.payload.secret === secret else {
+      preconditionFailure("the secret to adopt is the one that was made last")
+    }
+    era.withLock { $0 = next }
+    thread.post { device in
+      device.evict { _ in true }
+    } orElse: {
+    }
+  }
+
+  private var currentEra: Era { era.withLock { $0 } }
+
+  /// What was asked for before a reset is not done after it.
+  private func check(_ era: Era) throws(KeyStoreError) {
+    guard era === currentEra else { throw .failed("a reset has come in between") }
+  }
+
+  private func authorization(_ binding: KeyBinding, in era: Era) throws(KeyStoreError) -> SharedSecret {
+    do {
+      return SharedSecret(try era.payload.secret.keyAuthorization(binding))
+    } catch {
+      throw KeyStoreError(any: error)
+    }
+  }
+
+  /// Presence is for one operation at one relying party; for another it is a mistake of ours, and no signature.
+  private func check(_ presenceFits: Bool) throws(KeyStoreError) {
+    guard presenceFits else { throw .failed("the presence is for another operation or relying party") }
+  }
+}
+
+extension COSEAlgorithm {
+  fileprivate var kind: TPMKeyKind {
+    switch self {
+    case .es256: .eccP256
+    case .es384: .eccP384
+    case .rs256: .rsa2048
+    }
+  }
+
+  fileprivate var scheme: TPMSignatureScheme {
+    switch self {
+    case .es256: .ecdsaSHA256
+    case .es384: .ecdsaSHA384
+    case .rs256: .rsassaSHA256
+    }
+  }
+
+  fileprivate var digestCount: Int { self == .es384 ? 48 : 32 }
+}
+
+extension CredentialPublicKey {
+  fileprivate init(_ key: TPMPublicKey) {
+    switch key {
+    case .ecc(.eccP384, let x, let y): self = .es384(x: x, y: y)
+    case .ecc(_, let x, let y): self = .es256(x: x, y: y)
+    case .rsa(let modulus, let exponent):
+      let bytes = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: exponent >> $0) }
+      self = .rs256(modulus: modulus, exponent: Array(bytes.drop { $0 == 0 }))
+    }
+  }
+}

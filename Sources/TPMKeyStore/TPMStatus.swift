@@ -1,0 +1,30 @@
+/// What the operator should know of the TPM at this moment.
+package struct TPMStatus: Equatable, Sendable {
+  /// Why the TPM is taken for software.
+  package enum Nature: Equatable, Sendable {
+    case hardware
+    case software(reason: String)
+  }
+
+  /// How the TPM is reached: the TCTI string, or `software TPM in DIR`.
+  package var connection: String
+  /// nil while connected; else what is wrong.
+  package var disconnected: String?
+  /// e.g. `IFX`; empty until the TPM has been seen.
+  package var manufacturer: String
+  /// The vendor's own string, e.g. `SLB9670`.
+  package var vendor: String
+  package var firmwareVersion: UInt64
+  /// Process identifier of a software TPM that we have started.
+  package var softwareProcess: Int32?
+  package var nature: Nature
+  /// Persistent handle of the storage root key.
+  package var storageRootHandle: UInt32?
+  /// NV index of the signature counter.
+  package var counterIndex: UInt32?
+  package var loadedKeys: Int
+  /// Requests that wait for the TPM.
+  package var queueLength: Int
+  /// How often the TPM had to be reconnected to since the start.
+  package var reconnections: Int
+}

@@ -1,0 +1,283 @@
+internal import Authenticator
+internal import Platform
+
+/// The one thread that talks to the TPM, and the work that waits for it. A second thread, asleep unless there is work,
+/// watches that the TPM answers.
+final class TPMThread: Sendable {
+  struct Limits: Sendable {
+    /// Work that may wait, in total and by source.
+    var total = 4096
+    var bySource = 64
+    /// How long one piece of work may take before everybody who waits is told that the TPM does not answer.
+    var patience: UInt64 = 20_000_000_000
+    /// The same for making keys; RSA takes several seconds on average on a chip.
+    var patienceForKeys: UInt64 = 120_000_000_000
+  }
+
+  private struct Job {
+    let patience: UInt64
+    /// Runs and answers.
+    let run: @Sendable (TPMDevice) -> Void
+    /// Answers without running; does nothing where it has been answered.
+    let fail: @Sendable (KeyStoreError) -> Void
+  }
+
+  private struct Current {
+    let startedAt: UInt64
+    let patience: UInt64
+    let fail: @Sendable (KeyStoreError) -> Void
+  }
+
+  private struct State {
+    var queue: FairQueue<Job>
+    var nextID: UInt64 = 0
+    var current: Current?
+    /// Why nobody may wait: the TPM does not answer.
+    var stuck: String?
+    var isThreadAsleep = false
+    var isWatchdogAsleep = true
+    var isStopping = false
+    var hasEnded = false
+    var onEnd: [@Sendable () -> Void] = []
+  }
+
+  let limits: Limits
+  private let state: Lock<State>
+  private let wakeThread: EventCounter
+  private let wakeWatchdog: EventCounter
+  private let clock: any Timekeeper
+  private let interrupt: @Sendable () -> Void
+
+  /// - Parameters:
+  ///   - limits: bounds
+  ///   - clock: for the watchdog
+  ///   - interrupt: makes a TPM that hangs let go, if there is a way
+  ///   - makeDevice: runs on the thread, which owns the device
+  /// - Throws: ``SystemError`` where no thread can be had
+  init(
+    limits: Limits, clock: any Timekeeper, interrupt: @escaping @Sendable () -> Void,
+    makeDevice: @escaping @Sendable () -> TPMDevice
+  ) throws(SystemError) {
+    self.limits = limits
+    self.clock = clock
+    self.interrupt = interrupt
+    state = Lock(State(queue: FairQueue(limit: limits.total, limitBySource: limits.bySource)))
+    wakeThread = try EventCounter()
+    wakeWatchdog = try EventCounter()
+    try startThread(named: "tpm") { [self] in work(on: makeDevice()) }
+    do throws(SystemError) {
+      try startThread(named: "tpm-watchdog") { [self] in watch() }
+    } catch {
+      stop()
+      throw error
+    }
+  }
+
+  // MARK: For callers
+
+  var queueLength: Int { state.withLock { $0.queue.count } }
+
+  /// Runs `body` on the TPM thread when its turn comes.
+  ///
+  /// - Parameters:
+  ///   - source: between whom turns are taken
+  ///   - patience: how long it may take, in nanoseconds; the usual where nil
+  ///   - isCancellable: whether cancelling the task takes the work out of the queue
+  ///   - body: the work
+  /// - Returns: what `body` returns
+  /// - Throws: ``KeyStoreError``
+  func perform<Result: Sendable>(
+    for source: WorkSource, patience: UInt64? = nil, isCancellable: Bool = true,
+    _ body: @escaping @Sendable (TPMDevice) throws(KeyStoreError) -> Result
+  ) async throws(KeyStoreError) -> Result {
+    // An idle thread begins before the check below comes.
+    if isCancellable, Task.isCancelled { throw .cancelled }
+    let id = state.withLock { state in
+      state.nextID += 1
+      return state.nextID
+    }
+    let result: Swift.Result<Result, KeyStoreError> = await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let reply = Reply<Result>(continuation)
+        let job = Job(
+          patience: patience ?? limits.patience,
+          run: { device in reply.send(Swift.Result { () throws(KeyStoreError) in try body(device) }) },
+          fail: { reply.send(.failure($0)) })
+        submit(job, id: id, from: source)
+        // Meanwhile the handler may have run, before there was anything to cancel.
+        if isCancellable, Task.isCancelled { cancel(id: id, from: source) }
+      }
+    } onCancel: {
+      if isCancellable { cancel(id: id, from: source) }
+    }
+    return try result.get()
+  }
+
+  /// Runs `body` when the daemon's turn comes; nobody waits for it.
+  func post(_ body: @escaping @Sendable (TPMDevice) -> Void, orElse fail: @escaping @Sendable () -> Void) {
+    let id = state.withLock { state in
+      state.nextID += 1
+      return state.nextID
+    }
+    submit(Job(patience: limits.patience, run: body, fail: { _ in fail() }), id: id, from: .daemon)
+  }
+
+  /// Refuses what waits and what comes; the thread ends after its current work.
+  func stop() {
+    let refused = state.withLock { state in
+      state.isStopping = true
+      return state.queue.removeAll()
+    }
+    for job in refused { job.fail(TPMThread.ended) }
+    wakeThread.signal()
+    wakeWatchdog.signal()
+  }
+
+  /// ``stop()``, and waits for the end of the thread, or for the watchdog's verdict that it hangs.
+  func ended() async {
+    stop()
+    await withCheckedContinuation { continuation in
+      let hasEnded = state.withLock { state in
+        let hasEnded = state.hasEnded || state.stuck != nil
+        if !hasEnded { state.onEnd.append { continuation.resume() } }
+        return hasEnded
+      }
+      if hasEnded { continuation.resume() }
+    }
+  }
+
+  // MARK: The queue
+
+  private static let ended = KeyStoreError.unavailable("the TPM is no longer used: the daemon is ending")
+
+  private func submit(_ job: Job, id: UInt64, from source: WorkSource) {
+    let (refusal, wake): (KeyStoreError?, Bool) = state.withLock { state in
+      if state.isStopping { return (TPMThread.ended, false) }
+      if let stuck = state.stuck { return (.unavailable(stuck), false) }
+      guard state.queue.append(job, id: id, from: source) else { return (.busy, false) }
+      defer { state.isThreadAsleep = false }
+      return (nil, state.isThreadAsleep)
+    }
+    if let refusal { job.fail(refusal) }
+    if wake { wakeThread.signal() }
+  }
+
+  private func cancel(id: UInt64, from source: WorkSource) {
+    state.withLock { $0.queue.remove(id: id, from: source) }?.fail(.cancelled)
+  }
+
+  // MARK: The thread
+
+  private func work(on device: TPMDevice) {
+    while true {
+      let (job, stopping, wakesWatchdog): (Job?, Bool, Bool) = state.withLock { state in
+        state.current = nil
+        state.stuck = nil
+        if state.isStopping { return (nil, true, false) }
+        guard let job = state.queue.popFirst() else {
+          state.isThreadAsleep = true
+          return (nil, false, false)
+        }
+        state.current = Current(startedAt: clock.monotonicNanoseconds, patience: job.patience, fail: job.fail)
+        defer { state.isWatchdogAsleep = false }
+        return (job, false, state.isWatchdogAsleep)
+      }
+      if stopping { break }
+      if wakesWatchdog { wakeWatchdog.signal() }
+      if let job {
+        job.run(device)
+      } else {
+        sleep(with: device)
+      }
+    }
+    watched { device.close() }
+    let waiting = state.withLock { state in
+      state.hasEnded = true
+      return state.onEnd
+    }
+    wakeWatchdog.signal()
+    for resume in waiting { resume() }
+  }
+
+  private func sleep(with device: TPMDevice) {
+    let milliseconds = device.nanosecondsUntilUpkeep.map { Int32(clamping: $0 / 1_000_000 + 1) } ?? -1
+    let descriptors = [wakeThread.raw] + (device.childDescriptor.map { [$0] } ?? [])
+    if waitUntilReadable(descriptors, within: milliseconds) == wakeThread.raw { wakeThread.wait() }
+    if device.needsUpkeep { watched { device.maintain() } }
+  }
+
+  /// Runs what nobody has asked for under the watchdog's eyes, so that a TPM that hangs in it holds nobody either.
+  private func watched(_ body: () -> Void) {
+    let wakesWatchdog = state.withLock { state in
+      state.current = Current(startedAt: clock.monotonicNanoseconds, patience: limits.patience, fail: { _ in })
+      defer { state.isWatchdogAsleep = false }
+      return state.isWatchdogAsleep
+    }
+    if wakesWatchdog { wakeWatchdog.signal() }
+    body()
+  }
+
+  // MARK: The watchdog
+
+  private enum Watch {
+    case end
+    case sleep
+    case look(after: UInt64)
+    case expired([@Sendable (KeyStoreError) -> Void], KeyStoreError, [@Sendable () -> Void])
+  }
+
+  private func watch() {
+    while true {
+      switch look() {
+      case .end: return
+      case .sleep: wakeWatchdog.wait()
+      case .look(let nanoseconds):
+        let milliseconds = Int32(clamping: min(nanoseconds / 1_000_000 + 1, 1000))
+        if waitUntilReadable([wakeWatchdog.raw], within: milliseconds) != nil { wakeWatchdog.wait() }
+      case .expired(let waiting, let error, let onEnd):
+        interrupt()
+        for fail in waiting { fail(error) }
+        for resume in onEnd { resume() }
+      }
+    }
+  }
+
+  private func look() -> Watch {
+    state.withLock { state in
+      if state.hasEnded || (state.isStopping && state.stuck != nil) { return .end }
+      guard let current = state.current, state.stuck == nil else {
+        if state.isStopping { return .look(after: 100_000_000) }
+        state.isWatchdogAsleep = state.current == nil
+        // While the TPM hangs, everybody has been told; look again when it lets go.
+        return state.current == nil ? .sleep : .look(after: 1_000_000_000)
+      }
+      let now = clock.monotonicNanoseconds
+      let due = current.startedAt + current.patience
+      if now < due { return .look(after: due - now) }
+      let text = "the TPM has not answered for more than \(Duration.nanoseconds(current.patience))"
+      state.stuck = text
+      let waiting = [current.fail] + state.queue.removeAll().map(\.fail)
+      defer { state.onEnd = [] }
+      return .expired(waiting, .unavailable(text), state.onEnd)
+    }
+  }
+}
+
+/// A continuation that is resumed once, by whoever comes first.
+private final class Reply<Value: Sendable>: Sendable {
+  typealias Outcome = Result<Value, KeyStoreError>
+
+  private let continuation: Lock<CheckedContinuation<Outcome, Never>?>
+
+  init(_ continuation: CheckedContinuation<Outcome, Never>) {
+    self.continuation = Lock(continuation)
+  }
+
+  func send(_ outcome: Outcome) {
+    let waiting = continuation.withLock { continuation in
+      defer { continuation = nil }
+      return continuation
+    }
+    waiting?.resume(returning: outcome)
+  }
+}

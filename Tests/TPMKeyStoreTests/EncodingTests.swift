@@ -1,0 +1,86 @@
+import Authenticator
+import Secrets
+import TPM
+import TestSupport
+import Testing
+
+@testable import TPMKeyStore
+
+@Suite struct EncodingTests {
+  /// The shortest integers, whatever the TPM's padding: r, s, and the Sig-Value.
+  @Test(arguments: [
+    ("01", "7f", "30060201010201" + "7f"),
+    ("80", "ff", "3008020200800202" + "00ff"),
+    ("0000", "", "3006020100020100"),
+    ("00000080", "000001", "300702020080020101"),
+    ("7f00", "ff00", "3009" + "02027f00" + "020300ff00"),
+  ])
+  func ecdsaSignaturesAreDER(r: String, s: String, expected: String) {
+    #expect(TPMSignature.ecdsa(r: .init(hex: r), s: .init(hex: s)).encoded.hex == expected)
+  }
+
+  @Test func longSignaturesHaveLongLengths() {
+    let long = [UInt8](repeating: 0x11, count: 66)
+    let encoded = TPMSignature.ecdsa(r: long, s: long).encoded
+    #expect(encoded.prefix(5) == [0x30, 0x81, 136, 0x02, 66])
+    let huge = [UInt8](repeating: 0x91, count: 300)
+    #expect(TPMSignature.ecdsa(r: huge, s: [1]).encoded.prefix(8) == [0x30, 0x82, 0x01, 0x34, 0x02, 0x82, 0x01, 0x2d])
+  }
+
+  private let sealed = SealedDevice(
+    parentHandle: 0x8100_0001, parentName: [0, 11] + [UInt8](repeating: 7, count: 32), counterIndex: 0x0180_C500,
+    counterTag: [UInt8](repeating: 9, count: 32),
+    secret: WrappedObject(publicArea: [1, 2, 3], privateArea: [UInt8](repeating: 4, count: 200)))
+
+  @Test func recordsComeBack() {
+    for record in [DeviceRecord.sealed(sealed), .provisioning(counterIndex: 0x0180_C501, counterTag: [1, 2])] {
+      #expect(DeviceRecord.decode(record.encoded()) == record)
+    }
+    let object = WrappedObject(publicArea: [1], privateArea: [])
+    #expect(KeyBlob.decode(KeyBlob.encode(object)) == object)
+  }
+
+  /// Truncated, lengthened and random records: a value or nil, never a trap.
+  @Test func otherBytesAreNoRecord() {
+    let bytes = DeviceRecord.sealed(sealed).encoded()
+    for count in 0..<bytes.count { #expect(DeviceRecord.decode(Array(bytes.prefix(count))) == nil) }
+    #expect(DeviceRecord.decode(bytes + [0]) == nil)
+    var random = SeededGenerator()
+    print("seed \(random.seed)")
+    for _ in 0..<5000 {
+      var mutated = bytes
+      mutated[Int.random(in: bytes.indices, using: &random)] = UInt8.random(in: .min ... .max, using: &random)
+      if let record = DeviceRecord.decode(mutated) { #expect(record.encoded() == mutated) }
+      _ = KeyBlob.decode(random.bytes(Int.random(in: 0..<64, using: &random)))
+    }
+  }
+
+  /// Records of this version must open for ever.
+  @Test func theFormatIsFixed() {
+    let record = DeviceRecord.provisioning(counterIndex: 0x0180_C5AB, counterTag: [0xaa, 0xbb])
+    #expect(record.encoded().hex == "43534452" + "01" + "01" + "0180c5ab" + "0002aabb")
+    let device = SealedDevice(
+      parentHandle: 0x8100_0001, parentName: [1], counterIndex: 2, counterTag: [3],
+      secret: WrappedObject(publicArea: [4], privateArea: [5]))
+    #expect(
+      DeviceRecord.sealed(device).encoded().hex
+        == "43534452" + "01" + "02" + "81000001" + "000101" + "00000002" + "000103" + "000104" + "000105")
+  }
+
+  @Test func thePayloadComesBack() throws {
+    let payload = SealedPayload(
+      secret: DeviceSecret(try SecretBytes.random(count: 32)),
+      counterAuthorization: SharedSecret(try SecretBytes.random(count: 32)), counterBase: 0x0102_0304_0506_0708)
+    let encoded = try payload.encoded()
+    let count = encoded.bytes.count
+    #expect(count == 72)
+    let result = try SealedPayload.decode(encoded.bytes)
+    let decoded = try #require(result)
+    #expect(decoded.secret.copied == payload.secret.copied)
+    let isSame = decoded.counterAuthorization.bytes.isEqual(to: payload.counterAuthorization.bytes)
+    #expect(isSame)
+    #expect(decoded.counterBase == payload.counterBase)
+    let tooShort = try SealedPayload.decode(try SecretBytes.random(count: 71))
+    #expect(tooShort == nil)
+  }
+}

@@ -1,0 +1,302 @@
+import Authenticator
+import Crypto
+import Platform
+import Policy
+import TestSupport
+import Testing
+import WebAuthn
+
+@testable import TPMKeyStore
+
+@Suite struct FairQueueTests {
+  @Test func sourcesTakeTurns() {
+    var queue = FairQueue<Int>(limit: 100, limitBySource: 10)
+    for id in UInt64(0)..<5 {
+      let outcome1 = queue.append(10 + Int(id), id: id, from: .connection(1, user: 1))
+      #expect(outcome1)
+    }
+    let outcome2 = queue.append(20, id: 5, from: .connection(2, user: 2))
+    #expect(outcome2)
+    let outcome3 = queue.append(30, id: 6, from: .daemon)
+    #expect(outcome3)
+    let outcome4 = queue.append(21, id: 7, from: .connection(2, user: 2))
+    #expect(outcome4)
+    var order: [Int] = []
+    while let next = queue.popFirst() { order.append(next) }
+    #expect(order == [10, 20, 30, 11, 21, 12, 13, 14])
+    #expect(queue.count == 0)
+  }
+
+  /// Turns go round users first, so that opening connections buys none.
+  @Test func usersTakeTurnsBeforeConnections() {
+    var queue = FairQueue<String>(limit: 1000, limitBySource: 64)
+    var id: UInt64 = 0
+    func append(_ element: String, _ source: WorkSource) {
+      id += 1
+      let outcome = queue.append(element, id: id, from: source)
+      #expect(outcome)
+    }
+    for connection in UInt64(1)...300 { append("flood", .connection(connection, user: 1)) }
+    append("a1", .connection(301, user: 2))
+    append("a2", .connection(301, user: 2))
+    append("b", .connection(302, user: 2))
+    append("daemon", .daemon)
+    append("c", .connection(303, user: 2))
+    var order: [String] = []
+    while let next = queue.popFirst() { order.append(next) }
+    #expect(order.prefix(9) == ["flood", "a1", "daemon", "flood", "b", "flood", "c", "flood", "a2"])
+    #expect(order.dropFirst(9).allSatisfy { $0 == "flood" } && order.count == 305)
+  }
+
+  /// Within a user each connection has its turn, whatever another of them has waiting.
+  @Test func connectionsOfAUserTakeTurns() {
+    var queue = FairQueue<Int>(limit: 100, limitBySource: 10)
+    for id in UInt64(0)..<3 {
+      let outcome = queue.append(10 + Int(id), id: id, from: .connection(1, user: 1))
+      #expect(outcome)
+    }
+    let second = queue.append(20, id: 3, from: .connection(2, user: 1))
+    #expect(second)
+    var order: [Int] = []
+    while let next = queue.popFirst() { order.append(next) }
+    #expect(order == [10, 20, 11, 12])
+  }
+
+  @Test func bothBoundsHold() {
+    var queue = FairQueue<Int>(limit: 5, limitBySource: 3)
+    for id in UInt64(0)..<3 {
+      let outcome5 = queue.append(0, id: id, from: .connection(1, user: 1))
+      #expect(outcome5)
+    }
+    let outcome6 = queue.append(0, id: 3, from: .connection(1, user: 1))
+    #expect(!outcome6)
+    for id in UInt64(4)..<6 {
+      let outcome7 = queue.append(0, id: id, from: .connection(2, user: 2))
+      #expect(outcome7)
+    }
+    let outcome8 = queue.append(0, id: 6, from: .connection(3, user: 3))
+    #expect(!outcome8)
+    // The daemon's own work has room.
+    let outcome9 = queue.append(0, id: 7, from: .daemon)
+    #expect(outcome9)
+    _ = queue.popFirst()
+    _ = queue.popFirst()
+    let outcome10 = queue.append(0, id: 8, from: .connection(3, user: 3))
+    #expect(outcome10)
+  }
+
+  /// Any sequence of operations does what a plain list does.
+  @Test func itAgreesWithAModel() {
+    var random = SeededGenerator()
+    print("seed \(random.seed)")
+    for _ in 0..<200 {
+      var queue = FairQueue<UInt64>(limit: 12, limitBySource: 4)
+      var model: [(id: UInt64, source: UInt64)] = []
+      var taken: [UInt64: [UInt64]] = [:]
+      for id in UInt64(0)..<60 {
+        switch UInt8.random(in: 0..<4, using: &random) {
+        case 0, 1:
+          let source = UInt64.random(in: 0..<4, using: &random)
+          let fits = model.count < 12 && model.filter { $0.source == source }.count < 4
+          let outcome11 = queue.append(id, id: id, from: .connection(source, user: UInt32(source % 3)))
+          #expect(outcome11 == fits)
+          if fits { model.append((id, source)) }
+        case 2:
+          let next = queue.popFirst()
+          #expect((next == nil) == model.isEmpty)
+          guard let next, let index = model.firstIndex(where: { $0.id == next }) else { continue }
+          let source = model.remove(at: index).source
+          // In order within a source.
+          #expect((taken[source] ?? []).allSatisfy { $0 < next })
+          taken[source, default: []].append(next)
+        default:
+          guard let victim = model.randomElement(using: &random) else { continue }
+          let outcome12 = queue.remove(id: victim.id, from: .connection(victim.source, user: UInt32(victim.source % 3)))
+          #expect(outcome12 == victim.id)
+          let outcome13 = queue.remove(id: victim.id, from: .connection(victim.source, user: UInt32(victim.source % 3)))
+          #expect(outcome13 == nil)
+          model.removeAll { $0.id == victim.id }
+        }
+        #expect(queue.count == model.count)
+      }
+      let rest = Set(queue.removeAll())
+      #expect(rest == Set(model.map(\.id)))
+      let outcome14 = queue.popFirst()
+      #expect(outcome14 == nil)
+    }
+  }
+}
+
+@Suite struct ThreadTests {
+  /// A bench whose TPM holds a first request, so that all others wait.
+  private func held(limits: TPMKeyStoreLimits = TPMKeyStoreLimits()) async throws -> (
+    bench: Bench, key: CredentialKey, first: Task<[UInt8], any Error>
+  ) {
+    let bench = try await Bench.start(limits: limits)
+    let key = try await bench.key().key
+    _ = try await bench.sign(with: key)
+    bench.fixture.resetCounts()
+    bench.fixture.hold()
+    let first = Task { try await bench.sign(with: key, from: 1) }
+    try await eventually { bench.fixture.counts[Command.sign] == 1 }
+    return (bench, key, first)
+  }
+
+  /// Answered while the TPM still holds the request before it.
+  @Test func aCancelledRequestLeavesAtOnce() async throws {
+    let (bench, key, first) = try await held()
+    for _ in 0..<51 {
+      let waiting = Task { try await bench.sign(with: key, from: 2) }
+      try await eventually { bench.store.status.queueLength == 1 }
+      waiting.cancel()
+      await #expect(throws: KeyStoreError.cancelled) { try await waiting.value }
+      #expect(bench.store.status.queueLength == 0)
+    }
+    // Cancelled before it began to wait.
+    let late = Task {
+      withUnsafeCurrentTask { $0?.cancel() }
+      return try await bench.sign(with: key, from: 2)
+    }
+    await #expect(throws: KeyStoreError.cancelled) { try await late.value }
+    bench.fixture.letGo()
+    // What the TPM has begun is finished.
+    #expect(try await !first.value.isEmpty)
+    #expect(bench.fixture.counts == [Command.sign: 1])
+    await bench.store.stop()
+  }
+
+  @Test func aFullQueueIsBusy() async throws {
+    var limits = TPMKeyStoreLimits()
+    limits.waiting = 6
+    limits.waitingByConnection = 4
+    let (bench, key, first) = try await held(limits: limits)
+    var waiting: [Task<[UInt8], any Error>] = []
+    for _ in 0..<4 { waiting.append(Task { try await bench.sign(with: key, from: 2) }) }
+    try await eventually { bench.store.status.queueLength == 4 }
+    await #expect(throws: KeyStoreError.busy) { try await bench.sign(with: key, from: 2) }
+    for _ in 0..<2 { waiting.append(Task { try await bench.sign(with: key, from: 3) }) }
+    try await eventually { bench.store.status.queueLength == 6 }
+    await #expect(throws: KeyStoreError.busy) { try await bench.sign(with: key, from: 4) }
+    bench.fixture.letGo()
+    for task in waiting + [first] {
+      #expect(try await !task.value.isEmpty)
+    }
+    await bench.store.stop()
+  }
+
+  /// One connection that floods the queue delays another by one request, not by all of its own.
+  @Test func aFloodDelaysNobodyElse() async throws {
+    let (bench, key, first) = try await held()
+    let flood = Task {
+      try await withThrowingTaskGroup { group in
+        for _ in 0..<40 { group.addTask { _ = try await bench.sign(with: key, from: 2) } }
+        try await group.waitForAll()
+      }
+    }
+    try await eventually { bench.store.status.queueLength == 40 }
+    // Its authorization is wrong, so that the TPM sees a TPM2_Load when its turn comes.
+    let stranger = CredentialKey(algorithm: .es256, binding: binding("stranger"), blob: key.blob)
+    let other = Task { try await bench.sign(with: stranger, from: 3) }
+    try await eventually { bench.store.status.queueLength == 41 }
+    bench.fixture.letGo()
+    await #expect(throws: KeyStoreError.self) { try await other.value }
+    try await flood.value
+    _ = try await first.value
+    let before = bench.fixture.commands.prefix { $0 != Command.load }.count
+    // The one that was held, and one of the flood.
+    #expect(before == 2)
+    await bench.store.stop()
+  }
+
+  /// Nor do all the connections that one user may open.
+  @Test func aFloodOfConnectionsDelaysNoOtherUser() async throws {
+    let (bench, key, first) = try await held()
+    let flood = Task {
+      try await withThrowingTaskGroup { group in
+        for connection in UInt64(100)..<400 {
+          group.addTask { _ = try await bench.sign(with: key, from: connection) }
+        }
+        try await group.waitForAll()
+      }
+    }
+    try await eventually { bench.store.status.queueLength == 300 }
+    let stranger = CredentialKey(algorithm: .es256, binding: binding("stranger"), blob: key.blob)
+    let other = Task { try await bench.sign(with: stranger, from: 3, user: 1001) }
+    try await eventually { bench.store.status.queueLength == 301 }
+    bench.fixture.letGo()
+    await #expect(throws: KeyStoreError.self) { try await other.value }
+    try await flood.value
+    _ = try await first.value
+    #expect(bench.fixture.commands.prefix { $0 != Command.load }.count == 2)
+    await bench.store.stop()
+  }
+
+  /// The TPM is idle, so that its thread would begin before anybody looks again.
+  @Test func whatIsCancelledBeforehandIsNotBegun() async throws {
+    let bench = try await Bench.start()
+    let key = try await bench.key().key
+    bench.fixture.resetCounts()
+    for _ in 0..<200 {
+      let late = Task {
+        withUnsafeCurrentTask { $0?.cancel() }
+        return try await bench.sign(with: key)
+      }
+      await #expect(throws: KeyStoreError.cancelled) { try await late.value }
+    }
+    #expect(bench.fixture.counts.isEmpty)
+    await bench.store.stop()
+  }
+
+  /// The TPM holds the request before them: nobody waits for what nobody needs.
+  @Test func evictionsWaitForNothing() async throws {
+    let (bench, key, first) = try await held()
+    await bench.store.evict([])
+    #expect(bench.store.status.queueLength == 0)
+    await bench.store.evict([key.binding])
+    #expect(bench.store.status.queueLength == 1)
+    bench.fixture.letGo()
+    _ = try await first.value
+    try await eventually { bench.store.status.loadedKeys == 0 }
+    await bench.store.stop()
+  }
+
+  /// A request that waits while a reset is adopted signs nothing: its key belongs to the secret before.
+  @Test func whatWaitsDuringAResetIsRefused() async throws {
+    let bench = try await Bench.start()
+    let key = try await bench.key().key
+    let secret = try await bench.store.makeDeviceSecret(caller: caller(1), presence: presence(.reset)).secret
+    _ = try await bench.sign(with: key)
+    bench.fixture.resetCounts()
+    bench.fixture.hold()
+    let first = Task { try await bench.sign(with: key, from: 1) }
+    try await eventually { bench.fixture.counts[Command.sign] == 1 }
+    let waiting = [
+      Task { _ = try await bench.sign(with: key, from: 2) },
+      Task { _ = try await bench.key("late") },
+      Task { _ = try await bench.store.nextSignatureCounter(caller: caller(4)) },
+    ]
+    try await eventually { bench.store.status.queueLength == 3 }
+    await bench.store.adopt(secret)
+    bench.fixture.letGo()
+    #expect(try await !first.value.isEmpty)
+    for task in waiting { await #expect(throws: KeyStoreError.self) { try await task.value } }
+    // With the new secret's authorization, before or after it is unloaded.
+    await #expect(throws: KeyStoreError.self) { try await bench.sign(with: key) }
+    try await eventually { bench.store.status.loadedKeys == 0 }
+    #expect(bench.fixture.counts[Command.create] == nil && bench.fixture.counts[Command.increment] == nil)
+    await bench.store.stop()
+  }
+
+  @Test func stopRefusesWhatWaits() async throws {
+    let (bench, key, first) = try await held()
+    let waiting = Task { try await bench.sign(with: key, from: 2) }
+    try await eventually { bench.store.status.queueLength == 1 }
+    let stop = Task { await bench.store.stop() }
+    await expectUnavailable { _ = try await waiting.value }
+    bench.fixture.letGo()
+    _ = try await first.value
+    await stop.value
+    await expectUnavailable { _ = try await bench.sign(with: key) }
+    await bench.store.stop()
+  }
+}
