@@ -64,6 +64,7 @@ let package = Package(
     room("Policy", uses: ["Platform"]),
     room("AuditLog", uses: ["Platform"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
+    room("RelyingParty", uses: ["CBOR", "Crypto", "WebAuthn"]),
 
     // Adapters.
     room("Transports", uses: ["CLinux", "CTAPHID", "Platform", "Policy"]),
@@ -91,6 +92,9 @@ let package = Package(
     tests(
       "AuthenticatorTests",
       uses: ["AuditLog", "Authenticator", "CBOR", "Crypto", "Platform", "Policy", "TestSupport", "WebAuthn"]),
+    tests(
+      "RelyingPartyTests", uses: ["CBOR", "Crypto", "Platform", "RelyingParty", "TestSupport", "WebAuthn"],
+      vectors: ["Vectors"]),
     tests(
       "StorageTests",
       uses: [
