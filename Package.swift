@@ -35,6 +35,7 @@ func tests(_ name: String, uses dependencies: [String], vectors: [String] = []) 
 let package = Package(
   name: "countersign",
   products: [
+    .executable(name: "countersign", targets: ["countersign"]),
   ],
   targets: [
     // C modules: headers, link names and the shims that Swift's importer needs.
@@ -74,6 +75,10 @@ let package = Package(
 
     // Root and the client's side.
     room("Configuration", uses: ["Platform", "Policy"]),
+    room("Client", uses: ["CBOR", "CTAP", "CTAPHID", "Crypto", "Platform", "WebAuthn"]),
+    room("Commands", uses: ["CTAP", "CTAPHID", "Client", "Platform", "RelyingParty", "WebAuthn"]),
+
+    program("countersign", uses: ["Commands", "Platform"]),
 
     // Tests.
     tests("PlatformTests", uses: ["CLinux", "Platform", "TestSupport"]),
@@ -107,6 +112,12 @@ let package = Package(
         "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore", "WebAuthn",
       ]),
     tests("TransportsTests", uses: ["CTAPHID", "Platform", "Policy", "TestSupport", "Transports"]),
+    tests(
+      "CommandsTests",
+      uses: [
+        "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Crypto", "Platform", "RelyingParty", "TestSupport",
+        "WebAuthn",
+      ]),
 
     // What the tests share, and the benchmark.
     .target(

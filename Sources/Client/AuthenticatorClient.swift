@@ -1,0 +1,88 @@
+package import CTAP
+internal import CTAPHID
+package import Platform
+
+/// An authenticator at the other end of a connection: CTAP2 requests and their typed answers.
+package struct AuthenticatorClient {
+  /// Why a request has no answer.
+  package enum Failure: Error, Equatable, Sendable {
+    /// The authenticator refused.
+    case status(CTAPStatus)
+    case client(ClientError)
+  }
+
+  private let connection: any FrameExchange
+
+  /// Every call must end by this time.
+  private let deadline: Deadline
+
+  /// Greets the daemon (INIT), so that a stranger behind the path is known before anything is asked of it.
+  ///
+  /// - Parameters:
+  ///   - connection: new
+  ///   - deadline: for everything that is asked through this value
+  /// - Throws: ``ClientError``
+  package init(_ connection: any FrameExchange, until deadline: Deadline) throws(ClientError) {
+    self.connection = connection
+    self.deadline = deadline
+    let nonce = SystemRandom().bytes(InitializationReply.nonceCount)
+    let answer = try connection.exchange(Frame(.initialize, nonce), until: deadline)
+    guard let reply = InitializationReply(decoding: answer.payload), reply.nonce == nonce else {
+      throw .malformed("the answer to INIT is not one")
+    }
+    guard reply.capabilities.contains(.cbor) else { throw .malformed("the device does not speak CTAP2") }
+  }
+
+  /// Has the daemon repeat `payload` (PING).
+  package func ping(_ payload: [UInt8]) throws(ClientError) {
+    let answer = try connection.exchange(Frame(.ping, payload), until: deadline)
+    guard answer.payload == payload else { throw .malformed("the answer to PING is another text") }
+  }
+
+  package func getInfo() throws(Failure) -> AuthenticatorInfo {
+    guard case .info(let info) = try ask(.getInfo) else { throw .client(.malformed("it answers something else")) }
+    return info
+  }
+
+  package func makeCredential(_ request: MakeCredentialRequest) throws(Failure) -> MakeCredentialResponse {
+    guard case .makeCredential(let response) = try ask(.makeCredential(request)) else {
+      throw .client(.malformed("it answers something else"))
+    }
+    return response
+  }
+
+  package func getAssertion(_ request: GetAssertionRequest) throws(Failure) -> AssertionResponse {
+    try assertion(.getAssertion(request))
+  }
+
+  package func getNextAssertion() throws(Failure) -> AssertionResponse {
+    try assertion(.getNextAssertion)
+  }
+
+  private func assertion(_ request: CTAPRequest) throws(Failure) -> AssertionResponse {
+    guard case .assertion(let response) = try ask(request) else {
+      throw .client(.malformed("it answers something else"))
+    }
+    return response
+  }
+
+  /// One CBOR frame and its answer.
+  private func ask(_ request: CTAPRequest) throws(Failure) -> CTAPResponse {
+    let message = request.encoded()
+    guard message.count <= Frame.maximumPayload else { throw .client(.requestTooLong(message.count)) }
+    let answer: Frame
+    do {
+      answer = try connection.exchange(Frame(.cbor, message), until: deadline)
+    } catch {
+      throw .client(error)
+    }
+    do {
+      return try CTAPResponse.decode(answer.payload, to: request.command)
+    } catch {
+      switch error {
+      case .refused(let status): throw .status(status)
+      case .malformed(let status): throw .client(.malformed("it does not decode (\(status))"))
+      }
+    }
+  }
+}

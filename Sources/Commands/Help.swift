@@ -1,0 +1,239 @@
+/// The texts of `--help`. The manual pages are written from them.
+enum Help {
+  static func of(_ command: Command) -> String {
+    switch command {
+    case .register: register
+    case .authenticate: authenticate
+    case .info: info
+    case .status: status
+    case .verifyRegistration: verifyRegistration
+    case .verifyAssertion: verifyAssertion
+    }
+  }
+
+  static let overview = """
+    Usage: countersign COMMAND [OPTION]...
+
+    WebAuthn for machines: keys in this machine's TPM, used through countersignd.
+
+    Commands:
+      register             make a credential for a relying party's creation options
+      authenticate         answer a relying party's challenge
+      info                 show what the authenticator can do
+      status               show how the daemon is (for the operator)
+      verify registration  check a registration as a relying party does
+      verify assertion     check an assertion as a relying party does
+
+    Options:
+      --help     show this text; after a command, the command's own
+      --version  show the version
+
+    Commands read and write the JSON of WebAuthn Level 3, from standard input to
+    standard output unless told otherwise. Errors are one line on standard error:
+    countersign: what failed: why: what to do
+
+    Exit status:
+      0  done
+      1  other failure
+      2  wrong usage or malformed input
+      3  refused by policy
+      4  no such credential
+      5  daemon not reachable
+      6  TPM failure
+      7  verification failed
+
+    Example:
+      curl -s https://login.example.com/webauthn/options |
+        countersign authenticate |
+        curl -s --json @- https://login.example.com/webauthn/verify
+
+    """
+
+  private static let commonCeremonyOptions = """
+      --in FILE          read the options from FILE, not from standard input
+      --out FILE         write the response to FILE, not to standard output; FILE
+                         appears whole, and only if the command succeeds
+      --origin ORIGIN    origin of the page, https://HOST[:PORT] or
+                         http://localhost[:PORT]; default: https:// and the RP ID
+    """
+
+  private static let daemonOptions = """
+      --socket PATH      socket of the daemon; default: $COUNTERSIGN_SOCKET, else
+                         /run/countersign/ctap.sock
+      --timeout SECONDS  give up after 1 to 3600 s; default: the options' timeout,
+                         kept between 1 s and 10 min, else 60 s
+    """
+
+  private static let relyingPartyIDRule = """
+    The RP ID must be the origin's host or a domain above it that is no public
+    suffix, as in a browser: from https://foo.com "com" is refused. IP addresses
+    always are. Without an RP ID in the options, --origin must be given and its host
+    is the RP ID.
+    """
+
+  private static let register = """
+    Usage: countersign register [OPTION]...
+
+    Makes a credential in the TPM. Reads PublicKeyCredentialCreationOptionsJSON, bare
+    or as {"publicKey": {...}}, and prints RegistrationResponseJSON on one line, byte
+    for byte what a browser's toJSON() gives.
+
+    Options:
+    \(commonCeremonyOptions)
+    \(daemonOptions)
+      --help             show this text
+
+    \(relyingPartyIDRule)
+
+    With attestation "none" or absent the attestation statement and the AAGUID are
+    taken away, as a browser does; "direct", "indirect" and "enterprise" keep the
+    daemon's own. authenticatorAttachment "cross-platform" is refused: the key belongs
+    to this machine, which makes it a platform authenticator. userVerification
+    "required" is refused unless the authenticator has user verification. Of the
+    extensions credProps is answered, others are ignored.
+
+    Example:
+      countersign register --in options.json --out response.json
+
+    There options.json is what the server sent, such as:
+      {"challenge": "kE6_Fm2Q4vl0nV0o1RPvcA",
+       "rp": {"id": "deploy.example.com", "name": "Deploy"},
+       "user": {"id": "cnVubmVyLTE", "name": "runner-1", "displayName": "Runner 1"},
+       "pubKeyCredParams": [{"type": "public-key", "alg": -7}],
+       "authenticatorSelection": {"residentKey": "required"}}
+
+    """
+
+  private static let authenticate = """
+    Usage: countersign authenticate [OPTION]...
+
+    Signs a relying party's challenge. Reads PublicKeyCredentialRequestOptionsJSON,
+    bare or as {"publicKey": {...}}, and prints AuthenticationResponseJSON on one line,
+    byte for byte what a browser's toJSON() gives.
+
+    Options:
+    \(commonCeremonyOptions)
+      --user-handle ID   choose the account with this user handle (base64url)
+      --credential ID    choose the credential with this ID (base64url)
+    \(daemonOptions)
+      --help             show this text
+
+    \(relyingPartyIDRule)
+
+    If there are several accounts of the RP ID and no allowCredentials in the options,
+    the newest is taken unless --user-handle or --credential chooses. The accounts are
+    asked newest first, and each that is passed over costs one signature.
+    With allowCredentials the relying party has chosen: then --user-handle is refused,
+    and --credential must name one of them.
+
+    Example:
+      countersign authenticate --in options.json --out response.json
+
+    There options.json is what the server sent, such as:
+      {"challenge": "kE6_Fm2Q4vl0nV0o1RPvcA", "rpId": "deploy.example.com"}
+
+    Without allowCredentials in the options only credentials count that were
+    registered with residentKey "required" or "preferred".
+
+    """
+
+  private static let info = """
+    Usage: countersign info [OPTION]...
+
+    Shows what the authenticator says of itself (authenticatorGetInfo).
+
+    Options:
+      --json             print a JSON object with the names of CTAP 2.1, not a table
+      --out FILE         write to FILE, not to standard output
+      --socket PATH      socket of the daemon; default: $COUNTERSIGN_SOCKET, else
+                         /run/countersign/ctap.sock
+      --timeout SECONDS  give up after 1 to 3600 s; default: 60
+      --help             show this text
+
+    Example:
+      countersign info --json
+
+    """
+
+  private static let status = """
+    Usage: countersign status [OPTION]...
+
+    Shows how the daemon is: version, TPM, credentials, connections, rules, audit log.
+    Asks the management socket, which only the operator may open.
+
+    Options:
+      --json               print the daemon's JSON object, not a table
+      --out FILE           write to FILE, not to standard output
+      --admin-socket PATH  management socket of the daemon; default:
+                           /run/countersign/admin.sock
+      --timeout SECONDS    give up after 1 to 3600 s; default: 60
+      --help               show this text
+
+    Example:
+      sudo countersign status
+
+    """
+
+  static let verify = """
+    Usage: countersign verify registration [OPTION]...
+           countersign verify assertion [OPTION]...
+
+    Checks what register and authenticate print, as a relying party does. Needs no
+    daemon. See countersign verify registration --help and countersign verify
+    assertion --help.
+
+    Example:
+      countersign verify registration --options options.json --response response.json
+
+    """
+
+  private static let verifyRegistration = """
+    Usage: countersign verify registration --options FILE [OPTION]...
+
+    Checks a registration as a relying party does (WebAuthn section 7.1): type,
+    challenge, origin, RP ID, flags, algorithm and attestation. Prints the credential
+    record that a relying party keeps, a JSON object on one line. Attestation formats:
+    none, and packed self attestation.
+
+    Options:
+      --options FILE     the creation options, as given to register
+      --response FILE    the response of register; default: standard input
+      --origin ORIGIN    origin of the page; default: https:// and the RP ID
+      --out FILE         write the record to FILE, not to standard output; FILE
+                         appears whole, and only if the response is verified
+      --help             show this text
+
+    One of the files may be - for standard input. A response that is not verified
+    gives exit status 7 and the reason.
+
+    Example:
+      countersign verify registration --options options.json \\
+        --response response.json --out credential.json
+
+    """
+
+  private static let verifyAssertion = """
+    Usage: countersign verify assertion --options FILE --credential FILE [OPTION]...
+
+    Checks an assertion as a relying party does (WebAuthn section 7.2): credential,
+    user handle, type, challenge, origin, RP ID, flags, signature and counter. Prints
+    the updated credential record, a JSON object on one line.
+
+    Options:
+      --options FILE     the request options, as given to authenticate
+      --credential FILE  the credential record, as printed by verify
+      --response FILE    the response of authenticate; default: standard input
+      --origin ORIGIN    origin of the page; default: https:// and the RP ID
+      --out FILE         write the record to FILE, not to standard output; FILE
+                         appears whole, and only if the response is verified
+      --help             show this text
+
+    One of the files may be - for standard input. A response that is not verified
+    gives exit status 7 and the reason.
+
+    Example:
+      countersign verify assertion --options options.json \\
+        --credential credential.json --response response.json --out credential.json
+
+    """
+}

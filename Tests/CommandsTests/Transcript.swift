@@ -1,0 +1,60 @@
+import Client
+import Commands
+import Platform
+import WebAuthn
+
+/// The world of one run: files in memory, a daemon in memory, and what the run said.
+final class Transcript {
+  var input: [UInt8] = []
+  var files: [String: [UInt8]] = [:]
+  /// Paths that cannot be written.
+  var readOnly: Set<String> = []
+  var environment: [String: String] = [:]
+  var daemon: (any FrameExchange)?
+  private(set) var connectedTo: [String] = []
+  private(set) var output: [UInt8] = []
+  private(set) var errors: [UInt8] = []
+
+  init(daemon: (any FrameExchange)? = nil, input: String = "") {
+    self.daemon = daemon
+    self.input = [UInt8](input.utf8)
+  }
+
+  var outputText: String { String(decoding: output, as: UTF8.self) }
+  var errorText: String { String(decoding: errors, as: UTF8.self) }
+
+  private static let enoent: Int32 = 2
+  private static let eacces: Int32 = 13
+
+  /// Runs the command line, given as one would type it.
+  func run(_ line: String) -> ExitCode {
+    output = []
+    errors = []
+    return CommandLineProgram.run(line.split(separator: " ").map(String.init), console)
+  }
+
+  private var console: Console {
+    Console(
+      environment: environment,
+      readInput: { limit throws(SystemError) in Array(self.input.prefix(limit)) },
+      readFile: { path, limit throws(SystemError) in
+        guard let file = self.files[path] else { throw SystemError(call: "open \(path)", code: Self.enoent) }
+        return Array(file.prefix(limit))
+      },
+      writeOutput: { bytes throws(SystemError) in self.output += bytes },
+      writeError: { self.errors += $0 },
+      openOutput: { path throws(SystemError) in
+        if self.readOnly.contains(path) { throw SystemError(call: "open \(path)", code: Self.eacces) }
+        return { bytes throws(SystemError) in self.files[path] = bytes }
+      },
+      connect: { path, _ throws(ClientError) in
+        self.connectedTo.append(path)
+        guard let daemon = self.daemon else {
+          throw .unreachable(SystemError(call: "connect", code: Self.enoent))
+        }
+        return daemon
+      })
+  }
+}
+
+func json(_ bytes: [UInt8]) throws -> JSONCursor { JSONCursor(try JSONValue.parse(bytes)) }

@@ -1,0 +1,135 @@
+import Commands
+import Platform
+import Testing
+
+@Suite struct UsageTests {
+  @Test(arguments: [
+    "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
+  ])
+  func helps(command: String) throws {
+    for option in ["--help", "-h"] {
+      let transcript = Transcript()
+      #expect(transcript.run("\(command) \(option)") == .done)
+      #expect(transcript.errorText == "")
+      #expect(transcript.outputText.hasPrefix("Usage: countersign\(command.isEmpty ? " COMMAND" : command) "))
+      let example = try #require(transcript.outputText.firstRange(of: "\nExample:\n  "))
+      #expect(transcript.outputText[example.upperBound...].contains("countersign\(command.isEmpty ? " " : command)"))
+      for line in transcript.outputText.split(separator: "\n") {
+        #expect(line.count <= 84, "\(line)")
+        #expect(!line.hasSuffix(" "), "\(line)")
+      }
+      #expect(transcript.outputText.hasSuffix("\n"))
+      #expect(!transcript.outputText.hasSuffix("\n\n"))
+    }
+  }
+
+  @Test(arguments: [
+    ("register", ["--in", "--out", "--origin", "--socket", "--timeout", "--help"]),
+    (
+      "authenticate",
+      ["--in", "--out", "--origin", "--user-handle", "--credential", "--socket", "--timeout", "--help"]
+    ),
+    ("info", ["--json", "--out", "--socket", "--timeout", "--help"]),
+    ("status", ["--json", "--out", "--admin-socket", "--timeout", "--help"]),
+    ("verify registration", ["--options", "--response", "--origin", "--out", "--help"]),
+    ("verify assertion", ["--options", "--credential", "--response", "--origin", "--out", "--help"]),
+  ])
+  func helpNamesExactlyTheOptions(command: String, options: [String]) {
+    let transcript = Transcript()
+    _ = transcript.run(command + " --help")
+    let named = transcript.outputText.split(separator: "\n").compactMap { line -> String? in
+      guard line.hasPrefix("  --") else { return nil }
+      return line.split(separator: " ").first.map(String.init)
+    }
+    #expect(named == options)
+  }
+
+  @Test func printsItsVersion() {
+    let transcript = Transcript()
+    #expect(transcript.run("--version") == .done)
+    #expect(transcript.outputText == "countersign \(CountersignVersion.text)\n")
+  }
+
+  @Test(arguments: [
+    ("", "no command is given: see countersign --help"),
+    ("frobnicate", "unknown command \"frobnicate\": see countersign --help"),
+    ("register --frobnicate", "unknown option --frobnicate of register: see countersign register --help"),
+    ("register --json", "unknown option --json of register: see countersign register --help"),
+    ("register --in", "--in lacks its value: see countersign register --help"),
+    ("register --in a --in b", "--in is there twice: see countersign register --help"),
+    ("register file.json", "unexpected argument \"file.json\": see countersign register --help"),
+    ("info --json=yes", "--json takes no value: see countersign info --help"),
+    ("info --timeout 0", "--timeout \"0\" is not a number of seconds from 1 to 3600: give e.g. --timeout 30"),
+    ("info --timeout x", "--timeout \"x\" is not a number of seconds from 1 to 3600: give e.g. --timeout 30"),
+    ("info --timeout 3601", "--timeout \"3601\" is not a number of seconds from 1 to 3600: give e.g. --timeout 30"),
+  ])
+  func explainsWrongUsage(line: String, complaint: String) {
+    let transcript = Transcript()
+    #expect(transcript.run(line) == .usage)
+    #expect(transcript.errorText == "countersign: wrong usage: \(complaint)\n")
+    #expect(transcript.outputText == "")
+  }
+
+  @Test(arguments: [
+    ("http://example.com", "is not secure: only https, or http on localhost, may use WebAuthn"),
+    ("https://example.com/login", "has more than a scheme, a host and a port"),
+    ("https://192.0.2.1", "has a host that is an IP address, and not a domain"),
+    ("example.com", "is not https://HOST or http://localhost"),
+  ])
+  func explainsOrigins(origin: String, problem: String) {
+    let transcript = Transcript(daemon: FakeAuthenticator(), input: creationOptions())
+    #expect(transcript.run("register --origin \(origin)") == .usage)
+    #expect(
+      transcript.errorText == "countersign: wrong usage: --origin \"\(origin)\" \(problem): "
+        + "give it as https://HOST or https://HOST:PORT\n")
+  }
+
+  @Test(arguments: [
+    ("", "standard input: expected a JSON text, found nothing"),
+    ("{\"publicKey\":{\"rp\":{}}}", "standard input: publicKey.rp.name: expected a string, found nothing"),
+    ("[]", "standard input: expected an object, found an array"),
+  ])
+  func namesTheKeyPath(input: String, complaint: String) {
+    let transcript = Transcript(daemon: FakeAuthenticator(), input: input)
+    #expect(transcript.run("register") == .usage)
+    #expect(
+      transcript.errorText == "countersign: cannot register: \(complaint): "
+        + "see countersign register --help and authenticate --help for examples\n")
+  }
+
+  @Test func namesThePlaceOfBadJSON() {
+    let transcript = Transcript(input: "{\n \"rp\": {]}")
+    #expect(transcript.run("register") == .usage)
+    #expect(
+      transcript.errorText
+        == "countersign: cannot register: standard input: expected valid JSON, found an unexpected ] "
+        + "at line 2, column 9: see countersign register --help and authenticate --help for examples\n")
+  }
+
+  @Test func boundsItsInput() {
+    let transcript = Transcript(daemon: FakeAuthenticator())
+    transcript.input = [UInt8](repeating: 0x20, count: (1 << 20) + 1)
+    #expect(transcript.run("register") == .usage)
+    #expect(transcript.errorText.contains("standard input is longer than 1 MiB"))
+    let options = Array(creationOptions().utf8)
+    transcript.input = options + [UInt8](repeating: 0x20, count: (1 << 20) - options.count)
+    #expect(transcript.run("register") == .done)
+  }
+
+  @Test func keepsStrangersTextOnOneLine() {
+    let transcript = Transcript(input: creationOptions(rp: #"{"id":"a\n\u001b[2J\u202e","name":"R"}"#))
+    #expect(transcript.run("register") == .usage)
+    #expect(transcript.errorText.dropLast().unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value < 0x7f })
+  }
+
+  @Test func makesTheOutputReadyBeforeTheKey() {
+    let daemon = FakeAuthenticator()
+    let transcript = Transcript(daemon: daemon, input: creationOptions())
+    transcript.readOnly = ["/ro/out.json"]
+    #expect(transcript.run("register --out /ro/out.json") == .failure)
+    #expect(
+      transcript.errorText == "countersign: cannot register: \"/ro/out.json\" cannot be written (open /ro/out.json: "
+        + "Permission denied): check --out\n")
+    #expect(daemon.requests.isEmpty)
+  }
+}
