@@ -35,6 +35,7 @@ func tests(_ name: String, uses dependencies: [String], vectors: [String] = []) 
 let package = Package(
   name: "countersign",
   products: [
+    .executable(name: "countersignd", targets: ["countersignd"]),
     .executable(name: "countersign", targets: ["countersign"]),
   ],
   targets: [
@@ -75,9 +76,16 @@ let package = Package(
 
     // Root and the client's side.
     room("Configuration", uses: ["Platform", "Policy"]),
+    room(
+      "Daemon",
+      uses: [
+        "AuditLog", "Authenticator", "Configuration", "CTAP", "CTAPHID", "Platform", "Policy", "Secrets", "Storage",
+        "TPMKeyStore", "Transports", "WebAuthn",
+      ]),
     room("Client", uses: ["CBOR", "CTAP", "CTAPHID", "Crypto", "Platform", "WebAuthn"]),
     room("Commands", uses: ["CTAP", "CTAPHID", "Client", "Platform", "RelyingParty", "WebAuthn"]),
 
+    program("countersignd", uses: ["Daemon"]),
     program("countersign", uses: ["Commands", "Platform"]),
 
     // Tests.
@@ -118,6 +126,9 @@ let package = Package(
         "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Crypto", "Platform", "RelyingParty", "TestSupport",
         "WebAuthn",
       ]),
+    tests(
+      "DaemonTests",
+      uses: ["CTAPHID", "Daemon", "Platform", "Policy", "Secrets", "TestSupport", "Transports"]),
 
     // What the tests share, and the benchmark.
     .target(

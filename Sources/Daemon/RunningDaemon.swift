@@ -1,0 +1,224 @@
+internal import AuditLog
+internal import Authenticator
+internal import Configuration
+internal import CTAPHID
+internal import Glibc
+internal import Platform
+internal import Policy
+internal import Secrets
+internal import Storage
+internal import TPMKeyStore
+internal import Transports
+
+/// The composition root: makes every part once, joins them, and takes them apart again in the opposite order.
+final class RunningDaemon: Sendable {
+  private let configured: Configured
+  private let settings: Settings
+  private let logger: Logger
+  private let notifier = ServiceNotifier()
+
+  private let loop: EventLoop
+  private let database: CredentialDatabase
+  private let audit: AuditFile
+  private let keys: TPMKeyStore
+  private let engine: AuthenticatorEngine
+  private let jobs: SocketServer<CTAPService>
+  private let administration: SocketServer<AdminService>
+  private let report: StatusReporter
+
+  /// How long requests in progress may take at the end.
+  private static let patience: UInt64 = 10_000_000_000
+
+  /// Brings everything up; jobs can connect when it returns.
+  ///
+  /// - Parameters:
+  ///   - configured: files and options
+  ///   - passed: sockets from the service manager; own ones are made where it passed none
+  /// - Returns: the daemon, whose ``serve(until:)`` comes next
+  /// - Throws: `ConfigurationError`, `StoreError`, `KeyStoreError`, `AuditError`, `ListenerError`, `SystemError`
+  static func start(_ configured: Configured, passed: [PassedDescriptor]) async throws -> RunningDaemon {
+    let loaded = try configured.load()
+    let logger = ConsoleLogger.make(level: loaded.settings.logLevel)
+    for notice in loaded.notices { logger.notice(notice) }
+    if getuid() == 0 {
+      logger.notice("running as root: a user of its own is safer (User= in countersignd.service)")
+    }
+    _ = raiseDescriptorLimit()
+
+    let database = try CredentialDatabase(
+      stateDirectory: loaded.settings.stateDirectory, executor: try ThreadExecutor(name: "store"),
+      maximumCredentials: loaded.settings.maximumCredentials, log: logger)
+    try await database.open()
+    let audit = try AuditFile(path: loaded.settings.auditLog, log: logger)
+    let keys = try await unlock(database, loaded.settings, logger)
+    let daemon = try RunningDaemon(configured, loaded.settings, logger, database, audit, keys)
+    try await daemon.listen(passed)
+    return daemon
+  }
+
+  /// Connects to the TPM and gives the store the secret that was sealed there.
+  private static func unlock(
+    _ database: CredentialDatabase, _ settings: Settings, _ logger: Logger
+  ) async throws -> TPMKeyStore {
+    let (keys, secret) = try await TPMKeyStore.start(
+      connection: connection(settings), records: database,
+      ownerAuthorization: try ServiceCredential.read("owner-authorization"),
+      allowSoftware: settings.allowSoftwareTPM, log: logger)
+    try await database.unlock(with: secret)
+    return keys
+  }
+
+  private init(
+    _ configured: Configured, _ settings: Settings, _ logger: Logger, _ database: CredentialDatabase,
+    _ audit: AuditFile, _ keys: TPMKeyStore
+  ) throws(SystemError) {
+    self.configured = configured
+    self.settings = settings
+    self.logger = logger
+    self.database = database
+    self.audit = audit
+    self.keys = keys
+    loop = try EventLoop(name: "sockets")
+    engine = AuthenticatorEngine(
+      environment: AuthenticatorEnvironment(
+        keys: keys, store: database, audit: audit, time: SystemTime(), random: SystemRandom(), logger: logger,
+        identity: keys.status.nature == .hardware ? .hardware : .software),
+      judge: settings.rules, executor: loop)
+    jobs = SocketServer(
+      loop: loop, service: CTAPService(engine: engine), settings: RunningDaemon.jobSettings(settings), log: logger)
+    report = StatusReporter(
+      settings: settings, configuration: configured.path, startedAt: SystemTime().unixMilliseconds, keys: keys,
+      database: database, audit: audit, jobs: jobs)
+    administration = SocketServer(
+      loop: loop, service: AdminService(owner: geteuid(), status: report.make),
+      settings: RunningDaemon.administrationSettings, log: logger)
+  }
+
+  private static func jobSettings(_ settings: Settings) -> ServerSettings {
+    var server = ServerSettings()
+    let version = CountersignVersion.bytes
+    server.version = DeviceVersion(major: version.major, minor: version.minor, build: version.build)
+    server.capabilities = [.wink, .cbor, .noMessage]
+    server.served = [.cbor, .wink]
+    server.connectionLimit = settings.maximumConnections
+    server.connectionsPerUser = max(1, settings.maximumConnections / 2)
+    return server
+  }
+
+  private static var administrationSettings: ServerSettings {
+    var server = ServerSettings()
+    server.capabilities = [.noMessage]
+    server.served = [.administration]
+    server.connectionLimit = 32
+    server.connectionsPerUser = 32
+    return server
+  }
+
+  private static func connection(_ settings: Settings) -> TPMConnection {
+    switch settings.tpm {
+    case .tcti(let string): .tcti(string)
+    case .software(let directory): .software(directory: directory)
+    }
+  }
+
+  /// Takes the sockets that were passed, by their names; makes those that were not.
+  private func listen(_ passed: [PassedDescriptor]) async throws {
+    var hasJobs = false
+    var hasAdministration = false
+    for socket in passed {
+      let listener = try Listener(name: socket.name, passed: try socket.descriptor.duplicate())
+      switch socket.name {
+      case "admin":
+        hasAdministration = true
+        try await administration.listen(on: listener)
+      case "ctap", "countersignd.socket", "unknown":
+        // The name where a unit gives none, and where there is no LISTEN_FDNAMES.
+        hasJobs = true
+        try await jobs.listen(on: listener)
+      default:
+        throw PassedSocketError(name: socket.name)
+      }
+    }
+    if !hasAdministration {
+      try await administration.listen(on: try Listener(path: settings.adminSocket, mode: 0o600))
+    }
+    if !hasJobs {
+      try await jobs.listen(on: try Listener(path: settings.socket, mode: settings.socketMode))
+    }
+  }
+
+  // MARK: - Serving
+
+  /// Serves until SIGTERM or SIGINT, then stops in order.
+  func serve(until signals: SignalDescriptor) async {
+    logger.info("ready on \(settings.socket): \(statusLine)")
+    notify(.ready, .status(statusLine))
+    startWatchdog()
+    ProcessMemory.releaseStartup()
+    for await signal in SignalStream.make(signals) {
+      if signal == .hangup {
+        await reload()
+      } else {
+        break
+      }
+    }
+    await stop()
+  }
+
+  private var statusLine: String { "\(counted(report.rules, "rule")), \(report.tpmInWords)" }
+
+  private func reload() async {
+    notify(ServiceNotifier.reloadingNow)
+    defer { notify(.ready, .status(statusLine)) }
+    do {
+      let loaded = try configured.load()
+      for notice in loaded.notices { logger.notice(notice) }
+      await engine.replaceJudge(loaded.settings.rules)
+      report.rules = loaded.settings.rules.rules.count
+      logger.notice("configuration read again: \(counted(report.rules, "rule")) in force")
+      var rest = loaded.settings
+      rest.rules = settings.rules
+      if rest != settings { logger.warning("settings other than the rules need a restart") }
+    } catch {
+      logger.error("configuration not taken, the rules in force stay: \(error)")
+    }
+    audit.reopen()
+  }
+
+  private func stop() async {
+    notify(.stopping)
+    logger.info("stopping")
+    await jobs.stop(within: RunningDaemon.patience)
+    await administration.stop(within: 0)
+    await keys.stop()
+    audit.close()
+    await database.close()
+    loop.stop()
+  }
+
+  private func notify(_ states: ServiceNotifier.State...) {
+    do {
+      try notifier.notify(states)
+    } catch {
+      logger.warning("service manager: \(error)")
+    }
+  }
+
+  /// Twice in the watchdog's time, from the event loop: while it hangs, nothing is sent.
+  private func startWatchdog() {
+    guard let limit = notifier.watchdogNanoseconds else { return }
+    loop.after(nanoseconds: limit / 2) { [weak self] in
+      self?.notify(.watchdog)
+      self?.startWatchdog()
+    }
+  }
+}
+
+/// The service manager passed a socket that means nothing here: serving jobs on it could open it to strangers.
+struct PassedSocketError: Error, CustomStringConvertible {
+  let name: String
+
+  var description: String {
+    "the passed socket \(quoted(name)) is unknown: set FileDescriptorName=ctap or admin in its unit"
+  }
+}

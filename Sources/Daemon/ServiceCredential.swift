@@ -1,0 +1,50 @@
+internal import Glibc
+internal import Platform
+internal import Secrets
+
+/// Secrets that the operator hands over: files in CREDENTIALS_DIRECTORY (systemd.exec(5), LoadCredential=), never the
+/// environment, the command line or the configuration.
+enum ServiceCredential {
+  /// A secret is short; more is somebody else's file.
+  private static let maximum = 4096
+
+  /// - Parameter name: of the credential
+  /// - Returns: its bytes, without a line end; nil where there is none or it is empty
+  /// - Throws: `SystemError`, `SecretMemoryError`
+  static func read(_ name: String) throws -> SecretBytes? {
+    guard let directory = ServiceManager.environment("CREDENTIALS_DIRECTORY") else { return nil }
+    let path = "\(directory)/\(name)"
+    guard unsafe access(path, F_OK) == 0 else { return nil }
+    let file = try Descriptor(opening: path, flags: O_RDONLY)
+    let raw = file.raw
+    var length = 0
+    let buffer = try SecretBytes(count: maximum) { span in
+      length = try fill(&span, from: raw)
+      // Before line ends are taken off: a longer file must not be cut short silently.
+      if length == maximum { throw SystemError(call: "credential \(name)", code: EFBIG) }
+      while length > 0, span[length - 1] == 0x0a || span[length - 1] == 0x0d { length -= 1 }
+    }
+    guard length > 0 else { return nil }
+    return try SecretBytes(count: length) { span in
+      buffer.reveal { whole in for index in 0..<whole.count where index < length { span[index] = whole[index] } }
+    }
+  }
+
+  /// Reads to the end or until the memory is full.
+  ///
+  /// - Returns: how much
+  private static func fill(_ span: inout MutableSpan<UInt8>, from raw: Int32) throws(SystemError) -> Int {
+    var length = 0
+    while length < span.count {
+      let from = length
+      let got = try checked("read") {
+        unsafe span.withUnsafeMutableBytes { bytes in
+          unsafe Glibc.read(raw, bytes.baseAddress?.advanced(by: from), bytes.count - from)
+        }
+      }
+      if got == 0 { break }
+      length += got
+    }
+    return length
+  }
+}

@@ -1,0 +1,44 @@
+import Glibc
+import Platform
+import Secrets
+import TestSupport
+import Testing
+
+@testable import Daemon
+
+/// The environment is the process's: set once, and never taken back.
+private let credentials: TemporaryDirectory = {
+  let folder = TemporaryDirectory()
+  setenv("CREDENTIALS_DIRECTORY", folder.path, 1)
+  return folder
+}()
+
+@Suite struct ServiceCredentialTests {
+  private func read(_ name: String, _ bytes: [UInt8]) throws -> [UInt8]? {
+    try overwrite(credentials.path(name), with: bytes)
+    guard let secret = try ServiceCredential.read(name) else { return nil }
+    return secret.reveal { span in span.indices.map { span[$0] } }
+  }
+
+  @Test func theLineEndIsNoPartOfIt() throws {
+    #expect(try read("plain", Array("secret".utf8)) == Array("secret".utf8))
+    #expect(try read("line", Array("secret\n".utf8)) == Array("secret".utf8))
+    #expect(try read("windows", Array("secret\r\n".utf8)) == Array("secret".utf8))
+    #expect(try read("inside", [1, 0x0a, 0, 0x20, 0xff]) == [1, 0x0a, 0, 0x20, 0xff])
+  }
+
+  @Test func emptyAndMissing() throws {
+    #expect(try read("empty", []) == nil)
+    #expect(try read("blank", [0x0d, 0x0a, 0x0a]) == nil)
+    #expect(try ServiceCredential.read("missing") == nil)
+  }
+
+  @Test func theLimit() throws {
+    let most = [UInt8](repeating: 9, count: 4095)
+    #expect(try read("most", most) == most)
+    #expect(throws: SystemError(call: "credential more", code: EFBIG)) { try read("more", most + [9]) }
+    #expect(throws: SystemError(call: "credential most and more", code: EFBIG)) {
+      try read("most and more", most + most)
+    }
+  }
+}
