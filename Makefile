@@ -1,0 +1,103 @@
+# Countersign. `make demo` and `make test` install what they need; everything else expects it to be there.
+
+SWIFT ?= swift
+PYTHON ?= python3
+STRIP ?= strip
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/countersign
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+UDEVDIR ?= $(PREFIX)/lib/udev/rules.d
+SYSCONFDIR ?= /etc
+
+# The floors of the house stay apart: an import of what Package.swift does not put below a room is an error, and
+# Tests/Interop/test_rooms.py finds those that are below it but not listed.
+CHECKS := --explicit-target-dependency-import-check error
+# Swift's libraries are inside, and nothing is looked for beside the program.
+PROGRAM_OPTIONS := -c release --static-swift-stdlib --disable-local-rpath
+RELEASE := .build/release
+VENV := .venv/bin/python
+BENCH_CREDENTIALS ?= 1000
+
+export SWIFT PYTHON
+
+.DEFAULT_GOAL := build
+.NOTPARALLEL:
+.PHONY: build bench demo test lint install clean asan tsan valgrind interop fuzz demo-prerequisites test-prerequisites
+
+build:
+	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersignd
+	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign
+
+# Figures: ratios to a bare TPM2_Sign loop on the same software TPM in the same run, memory, time to ready. No part of
+# `make test`. BENCH_CREDENTIALS=10000 for the memory with so many.
+bench: demo-prerequisites build
+	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign-bench
+	$(RELEASE)/countersign-bench $(RELEASE)/countersignd $(BENCH_CREDENTIALS)
+
+# Software TPM, daemon and command line in a temporary folder; the relying party is py_webauthn.
+demo: demo-prerequisites .venv/installed
+	@echo "countersign: building the release programs (a few minutes the first time)"
+	@$(MAKE) --no-print-directory build
+	@$(VENV) Tests/Interop/demo.py --programs $(RELEASE)
+
+# Everything, with a closing line `N passed, N failed`.
+test: test-prerequisites .venv/installed
+	@$(VENV) Tests/Tools/test.py
+
+# One of the runs of `make test`, for when it is the one that interests.
+asan tsan valgrind interop: test-prerequisites .venv/installed
+	@$(VENV) Tests/Tools/test.py $@
+
+# Every fuzz target for FUZZ_SECONDS (60), or some: make fuzz TARGETS="cbor engine". What it finds goes to
+# Tests/Fuzz/Crashes, which `make test` replays.
+fuzz:
+	@$(PYTHON) Tests/Tools/fuzz.py $(TARGETS)
+
+# Warnings are errors in every target, so building is half of the linting.
+lint:
+	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
+	$(SWIFT) build --build-tests $(CHECKS)
+
+demo-prerequisites:
+	@Tests/Tools/prerequisites.sh demo
+
+test-prerequisites:
+	@Tests/Tools/prerequisites.sh test
+
+.venv/installed: Tests/Interop/requirements.txt | demo-prerequisites
+	@echo "countersign: installing the pinned Python packages of Tests/Interop/requirements.txt into .venv"
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --requirement Tests/Interop/requirements.txt
+	@touch $@
+
+# Builds only what is missing, so that `make && sudo make install` compiles nothing as root.
+$(RELEASE)/countersign $(RELEASE)/countersignd:
+	$(MAKE) build
+
+install: $(RELEASE)/countersign $(RELEASE)/countersignd
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
+	  $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
+	  $(DESTDIR)$(UDEVDIR) $(DESTDIR)$(SYSCONFDIR)/countersign/conf.d
+	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersign $(DESTDIR)$(BINDIR)/countersign
+	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersignd $(DESTDIR)$(SBINDIR)/countersignd
+	install -m 0644 man/countersign.1 $(DESTDIR)$(MANDIR)/man1/
+	install -m 0644 man/countersign.json.5 $(DESTDIR)$(MANDIR)/man5/
+	install -m 0644 man/countersignd.8 $(DESTDIR)$(MANDIR)/man8/
+	install -m 0644 README.md SECURITY.md CHANGELOG.md LICENSE $(DESTDIR)$(DOCDIR)/
+	sed 's|/usr/local/sbin|$(SBINDIR)|' systemd/countersignd.service > $(DESTDIR)$(UNITDIR)/countersignd.service
+	chmod 0644 $(DESTDIR)$(UNITDIR)/countersignd.service
+	install -m 0644 systemd/countersignd.socket $(DESTDIR)$(UNITDIR)/
+	install -m 0644 systemd/countersign.sysusers $(DESTDIR)$(SYSUSERSDIR)/countersign.conf
+	install -m 0644 udev/60-countersign.rules $(DESTDIR)$(UDEVDIR)/
+	install -m 0644 systemd/countersign.json $(DESTDIR)$(DOCDIR)/countersign.json.example
+	test -e $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json || \
+	  install -m 0644 systemd/countersign.json $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json
+
+clean:
+	rm -rf .build .build-asan .build-tsan .build-fuzz .venv
+	find Tests -name __pycache__ -prune -exec rm -rf {} +
