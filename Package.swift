@@ -1,16 +1,26 @@
 // swift-tools-version: 6.3
 import PackageDescription
 
+/// Set by `make fuzz`: every Swift module is built for libFuzzer and AddressSanitizer, the fuzzer takes the place of
+/// the replay tests, and nothing else that has a `main` is there.
+let isFuzzBuild = Context.environment["COUNTERSIGN_FUZZ"] != nil
+let fuzzSettings: [SwiftSetting] = [
+  .unsafeFlags([
+    "-sanitize=fuzzer,address", "-enable-testing", "-profile-generate", "-profile-coverage-mapping",
+  ])
+]
+
 /// The settings of every Swift target. Tests do without strict memory safety, because `#expect` does not carry
 /// `unsafe` through its expansion.
-let testSettings: [SwiftSetting] = [
-  .treatAllWarnings(as: .error),
-  .enableUpcomingFeature("ExistentialAny"),
-  .enableUpcomingFeature("InternalImportsByDefault"),
-  .enableUpcomingFeature("MemberImportVisibility"),
-  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-  .enableUpcomingFeature("InferIsolatedConformances"),
-]
+let testSettings: [SwiftSetting] =
+  [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+  ] + (isFuzzBuild ? fuzzSettings : [])
 let settings: [SwiftSetting] = testSettings + [.strictMemorySafety()]
 
 func cModule(_ name: String, libraries: [String] = []) -> Target {
@@ -31,6 +41,30 @@ func tests(_ name: String, uses dependencies: [String], vectors: [String] = []) 
   .testTarget(
     name: name, dependencies: dependencies.map { .byName(name: $0) }, exclude: vectors, swiftSettings: testSettings)
 }
+
+/// What the fuzzer and the replay tests reach into.
+let fuzzed = [
+  "AuditLog", "Authenticator", "CBOR", "CTAP", "CTAPHID", "Configuration", "Crypto", "Platform", "Policy",
+  "RelyingParty", "Storage", "TPM", "TPMKeyStore", "TestSupport", "WebAuthn",
+]
+
+/// The same entry functions (Tests/Fuzz/Targets) with libFuzzer as their driver, or with Swift Testing.
+let fuzzTargets: [Target] =
+  isFuzzBuild
+  ? [
+    .target(name: "CLibFuzzer", path: "Tests/Fuzz/CLibFuzzer"),
+    .executableTarget(
+      name: "countersign-fuzz", dependencies: ["CLibFuzzer"] + fuzzed.map { .byName(name: $0) }, path: "Tests/Fuzz",
+      exclude: ["CLibFuzzer", "Corpus", "Crashes", "Replay"], sources: ["Driver", "Targets"],
+      swiftSettings: testSettings,
+      linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-profile-generate", "-use-ld=lld"])]),
+  ]
+  : [
+    .testTarget(
+      name: "FuzzReplayTests", dependencies: fuzzed.map { .byName(name: $0) }, path: "Tests/Fuzz",
+      exclude: ["CLibFuzzer", "Corpus", "Crashes", "Driver"], sources: ["Replay", "Targets"],
+      swiftSettings: testSettings)
+  ]
 
 let package = Package(
   name: "countersign",
@@ -146,6 +180,6 @@ let package = Package(
       name: "StorageChild",
       dependencies: ["Authenticator", "Platform", "Secrets", "Storage", "WebAuthn"],
       path: "Tests/Support/StorageChild", swiftSettings: testSettings),
-  ],
+  ] + fuzzTargets,
   swiftLanguageModes: [.v6]
 )
