@@ -180,6 +180,11 @@ let package = Package(
       name: "StorageChild",
       dependencies: ["Authenticator", "Platform", "Secrets", "Storage", "WebAuthn"],
       path: "Tests/Support/StorageChild", swiftSettings: testSettings),
+    // `make bench`: ratios to what the TPM itself needs.
+    .executableTarget(
+      name: "countersign-bench",
+      dependencies: ["CTAP", "Client", "Platform", "Secrets", "TPM", "WebAuthn"],
+      path: "Tests/Benchmarks", swiftSettings: testSettings),
   ] + fuzzTargets,
   swiftLanguageModes: [.v6]
 )
