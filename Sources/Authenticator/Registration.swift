@@ -49,7 +49,7 @@ extension AuthenticatorEngine {
     } catch {
       throw Failure(error)
     }
-    throw Failure(.full("it holds its maximum of credentials: remove some, or raise limits.credentials"))
+    throw Failure(.full("the store holds its maximum of credentials: raise limits.credentials"))
   }
 
   private func checkExcluded(_ request: MakeCredentialRequest, _ draft: inout AuditRecord) async throws(Failure) {

@@ -3,7 +3,7 @@
 /// forgets to ask does not compile.
 package struct Presence: ~Copyable, Sendable {
   package let operation: Operation
-  /// nil only for operations that concern no relying party (selection, reset).
+  /// nil only for a reset, which concerns no relying party.
   package let relyingPartyID: String?
   /// Name of the rule that said yes.
   package let rule: String
@@ -46,7 +46,7 @@ package protocol Judge: Sendable {
   /// - Parameters:
   ///   - caller: who asks
   ///   - operation: what for
-  ///   - relyingPartyID: the RP ID; nil for selection and reset, which concern none
+  ///   - relyingPartyID: the RP ID; nil for a reset, which concerns none
   /// - Returns: the proof that signing consumes
   /// - Throws: ``Refusal``
   func judge(_ caller: Caller, _ operation: Operation, relyingPartyID: String?) throws(Refusal) -> Presence

@@ -211,7 +211,7 @@ extension CredentialDatabase: CredentialStore {
       replaced = [KeyBinding(credentialID: row.id, relyingPartyID: credential.relyingPartyID)]
     }
     guard file.count - replaced.count < maximumCredentials else {
-      throw .full("the store holds its maximum of \(maximumCredentials) credentials: remove some, or raise it")
+      throw .full("the store holds its maximum of \(maximumCredentials) credentials: raise limits.credentials")
     }
     let (sequence, isTooGreat) = try file.greatestSequence().addingReportingOverflow(1)
     guard !isTooGreat else { throw .damaged(directory.credentialFile, "a sequence number is too great") }

@@ -1,6 +1,6 @@
 /// What the operator should know of the TPM at this moment.
 package struct TPMStatus: Equatable, Sendable {
-  /// Why the TPM is taken for software.
+  /// Whether the TPM is hardware, or why it is taken for software.
   package enum Nature: Equatable, Sendable {
     case hardware
     case software(reason: String)
