@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -22,7 +24,8 @@ int cs_random(void *bytes, size_t count) {
   return 0;
 }
 
-void *cs_secret_map(size_t count) {
+// Pages that the kernel locks, leaves out of core dumps and wipes in forked children.
+static void *map_locked(size_t count) {
   void *address = mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (address == MAP_FAILED) return NULL;
   if (mlock(address, count) != 0 || madvise(address, count, MADV_DONTDUMP) != 0 ||
@@ -35,9 +38,75 @@ void *cs_secret_map(size_t count) {
   return address;
 }
 
-void cs_secret_unmap(void *address, size_t count) {
+// Locked memory is scarce (RLIMIT_MEMLOCK), and every connection may hold several secrets: small ones share pages.
+enum { slot_size = 128, slot_count = 32, page_size = slot_size * slot_count };
+
+struct secret_page {
+  struct secret_page *next;
+  unsigned char *base;
+  // One bit for each slot.
+  uint32_t used;
+};
+
+static pthread_mutex_t secret_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct secret_page *secret_pages;
+
+static struct secret_page *page_with_room(void) {
+  struct secret_page *page = secret_pages;
+  while (page != NULL && page->used == UINT32_MAX) page = page->next;
+  if (page != NULL) return page;
+  page = malloc(sizeof *page);
+  if (page == NULL) return NULL;
+  page->base = map_locked(page_size);
+  if (page->base == NULL) {
+    int reason = errno;
+    free(page);
+    errno = reason;
+    return NULL;
+  }
+  page->used = 0;
+  page->next = secret_pages;
+  secret_pages = page;
+  return page;
+}
+
+void *cs_secret_allocate(size_t count) {
+  if (count > slot_size) return map_locked(count);
+  pthread_mutex_lock(&secret_lock);
+  struct secret_page *page = page_with_room();
+  void *address = NULL;
+  if (page != NULL) {
+    int slot = __builtin_ctz(~page->used);
+    page->used |= UINT32_C(1) << slot;
+    address = page->base + slot * slot_size;
+  }
+  pthread_mutex_unlock(&secret_lock);
+  return address;
+}
+
+static void free_slot(unsigned char *address) {
+  pthread_mutex_lock(&secret_lock);
+  struct secret_page **link = &secret_pages;
+  while (*link != NULL && (address < (*link)->base || address >= (*link)->base + page_size)) link = &(*link)->next;
+  struct secret_page *page = *link;
+  if (page == NULL) abort();
+  page->used &= ~(UINT32_C(1) << ((address - page->base) / slot_size));
+  // One page stays, so that a single secret that comes and goes does not map one each time.
+  if (page->used == 0 && (page != secret_pages || page->next != NULL)) {
+    *link = page->next;
+    munmap(page->base, page_size);
+    free(page);
+  }
+  pthread_mutex_unlock(&secret_lock);
+}
+
+void cs_secret_free(void *address, size_t count) {
   explicit_bzero(address, count);
-  munmap(address, count);
+  if (count > slot_size) {
+    munmap(address, count);
+  } else {
+    free_slot(address);
+  }
 }
 
 void cs_wipe(void *address, size_t count) { explicit_bzero(address, count); }

@@ -25,14 +25,14 @@ package struct SecretMemoryError: Error, Equatable, CustomStringConvertible {
   /// - Throws: ``SecretMemoryError`` where the kernel refuses locked memory, else what `fill` throws
   package init(count: Int, filledBy fill: (inout MutableSpan<UInt8>) throws -> Void) throws {
     precondition(count > 0, "a secret has at least one byte")
-    guard let mapped = unsafe cs_secret_map(count) else { throw SecretMemoryError(code: errno) }
+    guard let mapped = unsafe cs_secret_allocate(count) else { throw SecretMemoryError(code: errno) }
     // A throwing initialiser of a noncopyable struct must not leave it half made: fill first, then own.
     do {
       let bytes = unsafe mapped.bindMemory(to: UInt8.self, capacity: count)
       var span = unsafe MutableSpan<UInt8>(_unsafeStart: bytes, count: count)
       try fill(&span)
     } catch {
-      unsafe cs_secret_unmap(mapped, count)
+      unsafe cs_secret_free(mapped, count)
       throw error
     }
     unsafe self.address = mapped
@@ -40,7 +40,7 @@ package struct SecretMemoryError: Error, Equatable, CustomStringConvertible {
   }
 
   deinit {
-    unsafe cs_secret_unmap(address, count)
+    unsafe cs_secret_free(address, count)
   }
 
   /// `count` bytes from the kernel's random generator.
@@ -52,7 +52,7 @@ package struct SecretMemoryError: Error, Equatable, CustomStringConvertible {
   }
 
   /// Lends the bytes for the duration of `body`. Do not copy them out.
-  package borrowing func reveal<Result, Failure: Error>(
+  package borrowing func reveal<Result: ~Copyable, Failure: Error>(
     _ body: (Span<UInt8>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     let bytes = unsafe address.assumingMemoryBound(to: UInt8.self)

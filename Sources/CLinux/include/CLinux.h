@@ -10,11 +10,11 @@
 /// Fills `bytes` from the kernel's generator; 0, or -1 with errno.
 int cs_random(void *bytes, size_t count);
 
-/// Maps `count` bytes of private memory that is locked, left out of core dumps and wiped in a forked child.
+/// `count` zero bytes of memory that is locked, left out of core dumps and wiped in a forked child. Any thread.
 /// NULL with errno where the kernel refuses.
-void *cs_secret_map(size_t count);
-/// Wipes and unmaps what cs_secret_map gave.
-void cs_secret_unmap(void *address, size_t count);
+void *cs_secret_allocate(size_t count);
+/// Wipes and frees what cs_secret_allocate gave for the same count.
+void cs_secret_free(void *address, size_t count);
 /// Overwrites memory in a way that the optimiser keeps.
 void cs_wipe(void *address, size_t count);
 /// 0 if equal; time depends on `count` only.
