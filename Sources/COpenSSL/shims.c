@@ -3,13 +3,14 @@
 #include <limits.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/param_build.h>
 #include <openssl/params.h>
 
-enum { TAG = 16, NONCE = 12, KEY = 32 };
+enum { TAG = 16, NONCE = 12, KEY = 32, BLOCK = 16, COORDINATE = 32, POINT = 1 + 2 * COORDINATE };
 
 /// What every function ends with: OpenSSL's error queue is the thread's, and nobody reads it later.
 static int finish(int ok) {
@@ -98,6 +99,36 @@ end:
   return finish(ok);
 }
 
+static int cbc(int encrypting, const unsigned char *key, size_t key_count, const unsigned char *vector,
+               const unsigned char *bytes, size_t count, unsigned char *out) {
+  if (key_count != 16 && key_count != KEY) return 0;
+  if (count == 0 || count % BLOCK != 0 || count > INT_MAX) return 0;
+  const EVP_CIPHER *cipher = key_count == 16 ? EVP_aes_128_cbc() : EVP_aes_256_cbc();
+  int ok = 0, written = 0, rest = 0;
+  EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+  if (context == NULL) goto end;
+  if (EVP_CipherInit_ex2(context, cipher, key, vector, encrypting, NULL) != 1) goto end;
+  if (EVP_CIPHER_CTX_set_padding(context, 0) != 1) goto end;
+  if (EVP_CipherUpdate(context, out, &written, bytes, (int)count) != 1) goto end;
+  // Whole blocks are through by now: this writes nothing, and fails if some are not.
+  unsigned char none[BLOCK];
+  ok = EVP_CipherFinal_ex(context, none, &rest) == 1 && (size_t)written == count && rest == 0;
+end:
+  EVP_CIPHER_CTX_free(context);
+  if (!ok) OPENSSL_cleanse(out, count);
+  return finish(ok);
+}
+
+int cs_aescbc_encrypt(const unsigned char *key, size_t key_count, const unsigned char *vector,
+                      const unsigned char *bytes, size_t count, unsigned char *out) {
+  return cbc(1, key, key_count, vector, bytes, count, out);
+}
+
+int cs_aescbc_decrypt(const unsigned char *key, size_t key_count, const unsigned char *vector,
+                      const unsigned char *bytes, size_t count, unsigned char *out) {
+  return cbc(0, key, key_count, vector, bytes, count, out);
+}
+
 static int verify(EVP_PKEY *key, const EVP_MD *digest, const unsigned char *signature, size_t signature_count,
                   const unsigned char *bytes, size_t count) {
   // The default padding of RSA is PKCS #1 v1.5, so both algorithms are set up alike.
@@ -108,27 +139,31 @@ static int verify(EVP_PKEY *key, const EVP_MD *digest, const unsigned char *sign
   return ok;
 }
 
-static EVP_PKEY *import_key(const char *type, OSSL_PARAM *parameters) {
+static EVP_PKEY *import_key(const char *type, int selection, OSSL_PARAM *parameters) {
   EVP_PKEY *key = NULL;
   EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
   if (context == NULL || EVP_PKEY_fromdata_init(context) != 1 ||
-      EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters) != 1) {
+      EVP_PKEY_fromdata(context, &key, selection, parameters) != 1) {
     key = NULL;
   }
   EVP_PKEY_CTX_free(context);
   return key;
 }
 
-int cs_verify_ecdsa(int bits, const unsigned char *point, size_t point_count, const unsigned char *signature,
-                    size_t signature_count, const unsigned char *bytes, size_t count) {
+/// Importing refuses points that are not on the curve. Both curves have cofactor 1: no further check is needed.
+static EVP_PKEY *import_point(int bits, const unsigned char *point, size_t point_count) {
   const char *curve = bits == 256 ? "P-256" : "P-384";
   OSSL_PARAM parameters[] = {
       OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)curve, 0),
       OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point, point_count),
       OSSL_PARAM_construct_end(),
   };
-  // Importing refuses points that are not on the curve. Both curves have cofactor 1: no further check is needed.
-  EVP_PKEY *key = import_key("EC", parameters);
+  return import_key("EC", EVP_PKEY_PUBLIC_KEY, parameters);
+}
+
+int cs_verify_ecdsa(int bits, const unsigned char *point, size_t point_count, const unsigned char *signature,
+                    size_t signature_count, const unsigned char *bytes, size_t count) {
+  EVP_PKEY *key = import_point(bits, point, point_count);
   int ok = key != NULL &&
            verify(key, bits == 256 ? EVP_sha256() : EVP_sha384(), signature, signature_count, bytes, count);
   EVP_PKEY_free(key);
@@ -152,7 +187,7 @@ int cs_verify_rsa_pkcs1_sha256(const unsigned char *modulus, size_t modulus_coun
       OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_E, e) != 1) goto end;
   parameters = OSSL_PARAM_BLD_to_param(builder);
   if (parameters == NULL) goto end;
-  key = import_key("RSA", parameters);
+  key = import_key("RSA", EVP_PKEY_PUBLIC_KEY, parameters);
   ok = key != NULL && verify(key, EVP_sha256(), signature, signature_count, bytes, count);
 end:
   EVP_PKEY_free(key);
@@ -160,5 +195,74 @@ end:
   OSSL_PARAM_BLD_free(builder);
   BN_free(n);
   BN_free(e);
+  return finish(ok);
+}
+
+EVP_PKEY *cs_p256_generate(void) {
+  EVP_PKEY *key = EVP_EC_gen("P-256");
+  finish(key != NULL);
+  return key;
+}
+
+EVP_PKEY *cs_p256_import(const unsigned char *secret) {
+  // OpenSSL imports a pair only and does not compute the public half itself.
+  EVP_PKEY *key = NULL;
+  OSSL_PARAM *parameters = NULL;
+  OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+  EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+  EC_POINT *point = group == NULL ? NULL : EC_POINT_new(group);
+  BIGNUM *scalar = BN_secure_new();
+  unsigned char octets[POINT];
+  if (builder == NULL || point == NULL || scalar == NULL || BN_bin2bn(secret, COORDINATE, scalar) == NULL) goto end;
+  if (BN_cmp(scalar, EC_GROUP_get0_order(group)) >= 0) goto end;
+  if (EC_POINT_mul(group, point, scalar, NULL, NULL, NULL) != 1) goto end;
+  // Zero has the point at infinity, which is one byte long.
+  if (EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, octets, POINT, NULL) != POINT) goto end;
+  if (OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, "P-256", 0) != 1 ||
+      OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, octets, POINT) != 1 ||
+      OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, scalar) != 1) goto end;
+  parameters = OSSL_PARAM_BLD_to_param(builder);
+  if (parameters != NULL) key = import_key("EC", EVP_PKEY_KEYPAIR, parameters);
+end:
+  // The builder puts numbers from secure memory there again, and OSSL_PARAM_free wipes that.
+  OSSL_PARAM_free(parameters);
+  OSSL_PARAM_BLD_free(builder);
+  BN_clear_free(scalar);
+  EC_POINT_free(point);
+  EC_GROUP_free(group);
+  finish(key != NULL);
+  return key;
+}
+
+void cs_p256_free(EVP_PKEY *key) {
+  EVP_PKEY_free(key);
+}
+
+int cs_p256_public(EVP_PKEY *key, unsigned char *x, unsigned char *y) {
+  BIGNUM *across = NULL, *up = NULL;
+  int ok = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_EC_PUB_X, &across) == 1 &&
+           EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_EC_PUB_Y, &up) == 1 &&
+           BN_bn2binpad(across, x, COORDINATE) == COORDINATE && BN_bn2binpad(up, y, COORDINATE) == COORDINATE;
+  BN_free(across);
+  BN_free(up);
+  return finish(ok);
+}
+
+int cs_p256_agree(EVP_PKEY *key, const unsigned char *point, size_t point_count, unsigned char *out) {
+  int ok = 0;
+  size_t written = COORDINATE;
+  EVP_PKEY_CTX *context = NULL;
+  // A compressed point, or one zero byte for the point at infinity, would be imported too.
+  EVP_PKEY *peer = point_count == POINT && point[0] == 0x04 ? import_point(256, point, point_count) : NULL;
+  if (peer == NULL) goto end;
+  context = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL);
+  if (context == NULL || EVP_PKEY_derive_init(context) != 1) goto end;
+  // With its check of the peer's key (SP 800-56A section 5.6.2.3.3).
+  if (EVP_PKEY_derive_set_peer_ex(context, peer, 1) != 1) goto end;
+  ok = EVP_PKEY_derive(context, out, &written) == 1 && written == COORDINATE;
+end:
+  EVP_PKEY_CTX_free(context);
+  EVP_PKEY_free(peer);
+  if (!ok) OPENSSL_cleanse(out, COORDINATE);
   return finish(ok);
 }

@@ -13,8 +13,8 @@ package enum HKDF {
     try derive(from: key, salt: [], info: info, count: count)
   }
 
-  /// With a salt, for the vectors of the RFC.
-  static func derive(
+  /// With a salt, for keys that are not uniformly random, such as the outcome of a key agreement.
+  package static func derive(
     from key: borrowing SecretBytes, salt: [UInt8], info: [UInt8], count: Int
   ) throws -> SecretBytes {
     // The key is lent first: a borrowed noncopyable value cannot be captured by the closure that fills the result.
@@ -35,11 +35,8 @@ extension SecretBytes {
   borrowing func withUnsafeBytes<Result: ~Copyable, Failure: Error>(
     _ body: (UnsafeBufferPointer<UInt8>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    var result: Result?
     try reveal { (span: Span<UInt8>) throws(Failure) in
-      result = try unsafe span.withUnsafeBufferPointer(body)
+      try unsafe span.withUnsafeBufferPointer(body)
     }
-    guard let result else { preconditionFailure("the body has run") }
-    return result
   }
 }

@@ -17,47 +17,17 @@ package enum SubjectPublicKeyInfo {
   /// An RSA key; modulus and exponent big-endian.
   package static func encodeRSA(modulus: [UInt8], exponent: [UInt8]) -> [UInt8] {
     // rsaEncryption, 1.2.840.113549.1.1.1, with NULL parameters
-    let algorithm = element(
+    let algorithm = DER.element(
       .sequence,
-      element(.objectIdentifier, [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01]) + element(.null, []))
-    let key = element(.sequence, integer(modulus) + integer(exponent))
-    return element(.sequence, algorithm + element(.bitString, [0] + key))
-  }
-
-  private enum Tag: UInt8 {
-    case integer = 0x02
-    case bitString = 0x03
-    case null = 0x05
-    case objectIdentifier = 0x06
-    case sequence = 0x30
+      DER.element(.objectIdentifier, [0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01, 0x01]) + DER.element(.null, []))
+    let key = DER.element(.sequence, DER.integer(modulus) + DER.integer(exponent))
+    return DER.element(.sequence, algorithm + DER.bitString(key))
   }
 
   private static func encodeEC(curve: [UInt8], _ x: [UInt8], _ y: [UInt8]) -> [UInt8] {
     // id-ecPublicKey, 1.2.840.10045.2.1
-    let algorithm = element(
-      .sequence,
-      element(.objectIdentifier, [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01]) + element(.objectIdentifier, curve))
-    return element(.sequence, algorithm + element(.bitString, [0, 0x04] + x + y))
-  }
-
-  private static func integer(_ magnitude: [UInt8]) -> [UInt8] {
-    var digits = Array(magnitude.drop { $0 == 0 })
-    // DER integers are signed: a leading one bit wants a zero byte before it, and zero is one byte.
-    if digits.first.map({ $0 >= 0x80 }) ?? true { digits.insert(0, at: 0) }
-    return element(.integer, digits)
-  }
-
-  private static func element(_ tag: Tag, _ content: [UInt8]) -> [UInt8] {
-    var length: [UInt8] = [UInt8(truncatingIfNeeded: content.count)]
-    if content.count >= 0x80 {
-      var rest = content.count
-      length = []
-      while rest > 0 {
-        length.insert(UInt8(truncatingIfNeeded: rest), at: 0)
-        rest >>= 8
-      }
-      length.insert(0x80 | UInt8(length.count), at: 0)
-    }
-    return [tag.rawValue] + length + content
+    let publicKey = DER.element(.objectIdentifier, [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01])
+    let algorithm = DER.element(.sequence, publicKey + DER.element(.objectIdentifier, curve))
+    return DER.element(.sequence, algorithm + DER.bitString([0x04] + x + y))
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <openssl/crypto.h>
+#include <openssl/types.h>
 #include <stddef.h>
 
 /// Whole operations of OpenSSL 3 on plain bytes. OSSL_PARAM keeps pointers to what it is given, so the calls that need
@@ -22,6 +23,24 @@ int cs_aes256gcm_seal(const unsigned char *key, const unsigned char *nonce, cons
 /// `count` includes the tag; `out` takes count - 16 bytes and holds zeros where the tag is wrong (0 is returned).
 int cs_aes256gcm_open(const unsigned char *key, const unsigned char *nonce, const unsigned char *associated,
                       size_t associated_count, const unsigned char *bytes, size_t count, unsigned char *out);
+
+/// AES-CBC without padding: AES-256, or AES-128 for a `key_count` of 16. `count` is a positive multiple of 16, and `out`
+/// takes as many; it holds zeros where 0 is returned.
+int cs_aescbc_encrypt(const unsigned char *key, size_t key_count, const unsigned char *vector,
+                      const unsigned char *bytes, size_t count, unsigned char *out);
+int cs_aescbc_decrypt(const unsigned char *key, size_t key_count, const unsigned char *vector,
+                      const unsigned char *bytes, size_t count, unsigned char *out);
+
+/// A new key pair on P-256; NULL where OpenSSL refuses. `cs_p256_free` wipes the private half.
+EVP_PKEY *cs_p256_generate(void);
+/// The key pair of a private key of 32 bytes, big-endian; NULL where it is not from 1 to the order less 1.
+EVP_PKEY *cs_p256_import(const unsigned char *secret);
+void cs_p256_free(EVP_PKEY *key);
+/// Writes coordinates of 32 bytes each, big-endian.
+int cs_p256_public(EVP_PKEY *key, unsigned char *x, unsigned char *y);
+/// ECDH (SP 800-56A section 5.7.1.2): writes the 32 bytes of the common point's x coordinate. `point` is the
+/// uncompressed point of the peer; 0 where it is not on the curve.
+int cs_p256_agree(EVP_PKEY *key, const unsigned char *point, size_t point_count, unsigned char *out);
 
 /// ECDSA over P-256 with SHA-256 or P-384 with SHA-384 (`bits`), signature as a DER ECDSA-Sig-Value. `point` is the
 /// uncompressed point, 0x04 first. 0 for every other outcome than a valid signature.
