@@ -1,6 +1,6 @@
 internal import CBOR
 
-/// What authenticatorGetInfo returns (CTAP 2.1 section 6.4; `attestationFormats` from CTAP 2.2).
+/// What authenticatorGetInfo returns (CTAP 2.1 section 6.4; `attestationFormats` and what follows from CTAP 2.2 and later).
 ///
 /// Members that are nil or empty are not sent.
 package struct AuthenticatorInfo: Equatable, Sendable {
@@ -27,6 +27,17 @@ package struct AuthenticatorInfo: Equatable, Sendable {
   package var remainingDiscoverableCredentials: Int?
   package var vendorPrototypeConfigCommands: [UInt64] = []
   package var attestationFormats: [String] = []
+  package var uvCountSinceLastPINEntry: Int?
+  package var longTouchForReset: Bool?
+  /// Encrypted under a key that only holders of a persistent token can derive, and so is ``encCredStoreState``.
+  package var encIdentifier: [UInt8]?
+  package var transportsForReset: [String] = []
+  package var pinComplexityPolicy: Bool?
+  /// UTF-8.
+  package var pinComplexityPolicyURL: [UInt8]?
+  package var maxPINLength: Int?
+  package var encCredStoreState: [UInt8]?
+  package var authenticatorConfigCommands: [UInt64] = []
 
   package init(versions: [String], aaguid: [UInt8]) {
     precondition(aaguid.count == AuthenticatorInfo.aaguidCount, "an AAGUID has 16 bytes")
@@ -61,6 +72,15 @@ extension AuthenticatorInfo {
     static let remainingDiscoverableCredentials: CBORValue = 0x14
     static let vendorPrototypeConfigCommands: CBORValue = 0x15
     static let attestationFormats: CBORValue = 0x16
+    static let uvCountSinceLastPINEntry: CBORValue = 0x17
+    static let longTouchForReset: CBORValue = 0x18
+    static let encIdentifier: CBORValue = 0x19
+    static let transportsForReset: CBORValue = 0x1a
+    static let pinComplexityPolicy: CBORValue = 0x1b
+    static let pinComplexityPolicyURL: CBORValue = 0x1c
+    static let maxPINLength: CBORValue = 0x1d
+    static let encCredStoreState: CBORValue = 0x1e
+    static let authenticatorConfigCommands: CBORValue = 0x1f
   }
 
   init(_ value: CBORValue) throws(CTAPStatus) {
@@ -89,6 +109,15 @@ extension AuthenticatorInfo {
     remainingDiscoverableCredentials = try members.optional(Key.remainingDiscoverableCredentials, Read.count)
     vendorPrototypeConfigCommands = try members.optional(Key.vendorPrototypeConfigCommands, numbers) ?? []
     attestationFormats = try members.optional(Key.attestationFormats, texts) ?? []
+    uvCountSinceLastPINEntry = try members.optional(Key.uvCountSinceLastPINEntry, Read.count)
+    longTouchForReset = try members.optional(Key.longTouchForReset, Read.boolean)
+    encIdentifier = try members.optional(Key.encIdentifier, Read.bytes)
+    transportsForReset = try members.optional(Key.transportsForReset, texts) ?? []
+    pinComplexityPolicy = try members.optional(Key.pinComplexityPolicy, Read.boolean)
+    pinComplexityPolicyURL = try members.optional(Key.pinComplexityPolicyURL, Read.bytes)
+    maxPINLength = try members.optional(Key.maxPINLength, Read.count)
+    encCredStoreState = try members.optional(Key.encCredStoreState, Read.bytes)
+    authenticatorConfigCommands = try members.optional(Key.authenticatorConfigCommands, numbers) ?? []
   }
 
   var value: CBORValue {
@@ -115,6 +144,15 @@ extension AuthenticatorInfo {
     map[Key.remainingDiscoverableCredentials] = remainingDiscoverableCredentials.map(CBORValue.count)
     map[Key.vendorPrototypeConfigCommands] = Self.array(of: vendorPrototypeConfigCommands)
     map[Key.attestationFormats] = unlessEmpty(attestationFormats).map(CBORValue.texts)
+    map[Key.uvCountSinceLastPINEntry] = uvCountSinceLastPINEntry.map(CBORValue.count)
+    map[Key.longTouchForReset] = longTouchForReset.map(CBORValue.boolean)
+    map[Key.encIdentifier] = encIdentifier.map(CBORValue.bytes)
+    map[Key.transportsForReset] = unlessEmpty(transportsForReset).map(CBORValue.texts)
+    map[Key.pinComplexityPolicy] = pinComplexityPolicy.map(CBORValue.boolean)
+    map[Key.pinComplexityPolicyURL] = pinComplexityPolicyURL.map(CBORValue.bytes)
+    map[Key.maxPINLength] = maxPINLength.map(CBORValue.count)
+    map[Key.encCredStoreState] = encCredStoreState.map(CBORValue.bytes)
+    map[Key.authenticatorConfigCommands] = Self.array(of: authenticatorConfigCommands)
     return .map(map)
   }
 

@@ -12,3 +12,14 @@ package enum CTAPCommand: UInt8, CaseIterable, Sendable {
   case largeBlobs = 0x0c
   case config = 0x0d
 }
+
+extension CTAPCommand {
+  /// 0x41 was credential management in drafts of CTAP 2.1 (FIDO_2_1_PRE), with the same messages: libfido2 sends it.
+  private static let credentialManagementPreview: UInt8 = 0x41
+
+  /// The command that the first byte of a request stands for.
+  init?(requestByte byte: UInt8) {
+    self.init(
+      rawValue: byte == CTAPCommand.credentialManagementPreview ? CTAPCommand.credentialManagement.rawValue : byte)
+  }
+}

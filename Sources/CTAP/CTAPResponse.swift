@@ -6,7 +6,10 @@ package enum CTAPResponse: Equatable, Sendable {
   /// Of getAssertion and getNextAssertion.
   case assertion(AssertionResponse)
   case info(AuthenticatorInfo)
-  /// Of reset and selection.
+  case clientPIN(ClientPINResponse)
+  case credentialManagement(CredentialManagementResponse)
+  case largeBlobs(LargeBlobsResponse)
+  /// Of reset, selection and config.
   case done
 
   package func encoded() -> [UInt8] {
@@ -15,9 +18,17 @@ package enum CTAPResponse: Equatable, Sendable {
       case .makeCredential(let response): CanonicalCBOR.encode(response.value)
       case .assertion(let response): CanonicalCBOR.encode(response.value)
       case .info(let info): CanonicalCBOR.encode(info.value)
+      case .clientPIN(let response): Self.encodeUnlessEmpty(response.value)
+      case .credentialManagement(let response): Self.encodeUnlessEmpty(response.value)
+      case .largeBlobs(let response): Self.encodeUnlessEmpty(response.value)
       case .done: []
       }
     return CTAPStatus.ok.encoded() + body
+  }
+
+  /// Where there is nothing to say there is no map either.
+  private static func encodeUnlessEmpty(_ map: CBORMap) -> [UInt8] {
+    map.isEmpty ? [] : CanonicalCBOR.encode(.map(map))
   }
 
   /// Decodes any bytes.
@@ -45,11 +56,20 @@ package enum CTAPResponse: Equatable, Sendable {
     case .makeCredential: return .makeCredential(try MakeCredentialResponse(Read.item(body)))
     case .getAssertion, .getNextAssertion: return .assertion(try AssertionResponse(Read.item(body)))
     case .getInfo: return .info(try AuthenticatorInfo(Read.item(body)))
-    case .reset, .selection:
+    case .clientPIN: return .clientPIN(try ClientPINResponse(itemOrNothing(body)))
+    case .credentialManagement:
+      return .credentialManagement(try CredentialManagementResponse(itemOrNothing(body)))
+    case .largeBlobs: return .largeBlobs(try LargeBlobsResponse(itemOrNothing(body)))
+    case .reset, .selection, .config:
       guard body.isEmpty else { throw .invalidLength }
       return .done
-    case .clientPIN, .bioEnrollment, .credentialManagement, .largeBlobs, .config: throw .invalidCommand
+    case .bioEnrollment: throw .invalidCommand
     }
+  }
+
+  /// The members of a response that may be empty.
+  private static func itemOrNothing(_ body: Span<UInt8>) throws(CTAPStatus) -> CBORValue {
+    body.isEmpty ? .map([:]) : try Read.item(body)
   }
 }
 

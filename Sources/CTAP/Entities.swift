@@ -16,13 +16,14 @@ package struct RelyingPartyEntity: Equatable, Sendable {
 
   init(_ value: CBORValue) throws(CTAPStatus) {
     let members = try Members(value)
-    id = try Self.checked(members.required("id", Read.text))
+    id = try members.required("id", Self.readID)
     name = try members.optional("name", Read.text)
     try ignoreIcon(members)
   }
 
   /// - Throws: CTAP1_ERR_INVALID_LENGTH for an RP ID over ``maximumIDCount``
-  static func checked(_ id: String) throws(CTAPStatus) -> String {
+  static func readID(_ value: CBORValue) throws(CTAPStatus) -> String {
+    let id = try Read.text(value)
     guard id.utf8.count <= maximumIDCount else { throw .invalidLength }
     return id
   }
@@ -36,8 +37,9 @@ package struct RelyingPartyEntity: Equatable, Sendable {
 
 /// PublicKeyCredentialUserEntity.
 package struct UserEntity: Equatable, Sendable {
-  /// The bytes that WebAuthn allows a user handle.
-  package static let handleCounts = 1...64
+  /// The bytes that a user handle may have. WebAuthn asks clients for one at least; authenticators take an empty one,
+  /// and then do not return it.
+  package static let handleCounts = 0...64
 
   /// The user handle.
   package var id: [UInt8]
@@ -56,7 +58,7 @@ package struct UserEntity: Equatable, Sendable {
     name = try members.optional("name", Read.text)
     displayName = try members.optional("displayName", Read.text)
     try ignoreIcon(members)
-    // The standard names no status for a handle that WebAuthn would not let through; "invalid item length" it is.
+    // The standard names no status for a handle that is too long; "invalid item length" it is.
     guard Self.handleCounts.contains(id.count) else { throw .invalidLength }
   }
 

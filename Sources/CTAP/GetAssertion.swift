@@ -4,7 +4,7 @@ package import CBOR
 package struct GetAssertionRequest: Equatable, Sendable {
   package var relyingPartyID: String
   package var clientDataHash: [UInt8]
-  /// nil: any discoverable credential. An empty list is kept apart, for the authenticator to judge.
+  /// nil or empty: any discoverable credential.
   package var allowList: [CredentialDescriptor]?
   package var extensions: CBORMap?
   package var options: RequestOptions
@@ -39,7 +39,7 @@ extension GetAssertionRequest {
 
   init(_ value: CBORValue) throws(CTAPStatus) {
     let members = try Members(value)
-    relyingPartyID = try RelyingPartyEntity.checked(members.required(Key.relyingPartyID, Read.text))
+    relyingPartyID = try members.required(Key.relyingPartyID, RelyingPartyEntity.readID)
     clientDataHash = try members.required(Key.clientDataHash, Read.bytes(count: clientDataHashCount))
     allowList = try members.optional(Key.allowList, Read.array(of: CredentialDescriptor.init))
     extensions = try members.optional(Key.extensions, Read.map)

@@ -10,6 +10,10 @@ struct Members {
     map = try Read.map(value)
   }
 
+  init(map: CBORMap) {
+    self.map = map
+  }
+
   func required<Member>(
     _ key: CBORValue, _ read: (CBORValue) throws(CTAPStatus) -> Member
   ) throws(CTAPStatus) -> Member {

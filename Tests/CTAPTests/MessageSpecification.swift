@@ -39,6 +39,10 @@ struct MessageSpecification: Sendable, CustomTestStringConvertible {
   let members: [Member]
   /// Maps in which unknown members are ignored, besides the outermost.
   let openMaps: [[CBORValue]]
+  /// What becomes of a map without members.
+  var ofEmptyMap: CTAPStatus = .missingParameter
+  /// What becomes of the first byte alone.
+  var ofNoMap: CTAPStatus = .invalidCBOR
   /// Decodes and encodes again.
   let recode: @Sendable ([UInt8]) throws(CTAPStatus) -> [UInt8]
 

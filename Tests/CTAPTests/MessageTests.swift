@@ -13,7 +13,8 @@ struct MessageTests {
   @Test("Every truncation", arguments: MessageSpecification.all)
   func everyTruncation(_ message: MessageSpecification) {
     #expect(message.status(of: [UInt8]()) == .invalidLength)
-    for count in 1..<message.bytes.count {
+    #expect(message.status(of: [message.bytes[0]]) == message.ofNoMap)
+    for count in 2..<message.bytes.count {
       #expect(message.status(of: [UInt8](message.bytes.prefix(count))) == .invalidCBOR)
     }
   }
@@ -24,7 +25,7 @@ struct MessageTests {
       let map = try #require(try message.map.replacing(member.path, with: nil))
       #expect(message.status(of: map) == (member.isRequired ? .missingParameter : .ok), "\(member.path)")
     }
-    #expect(message.status(of: .map([:])) == .missingParameter)
+    #expect(message.status(of: .map([:])) == message.ofEmptyMap)
   }
 
   @Test("Every member with a value of every other type", arguments: MessageSpecification.all)
@@ -59,7 +60,7 @@ struct MessageTests {
 
   @Test("Unknown members are ignored", arguments: MessageSpecification.all)
   func unknownMembers(_ message: MessageSpecification) throws {
-    let unknown: [CBORValue] = [0, 0x7f, -1, "unknown", .bytes([1]), false]
+    let unknown: [CBORValue] = [0, 0x7f, -100, "unknown", .bytes([1]), false]
     for path in [[]] + message.openMaps {
       for key in unknown {
         let map = try #require(try message.map.replacing(path + [key], with: .array([1])))
@@ -70,23 +71,28 @@ struct MessageTests {
 
   @Test("What is not one item in canonical form", arguments: MessageSpecification.all)
   func notCanonical(_ message: MessageSpecification) throws {
-    let head = message.bytes[0]
-    let content = [UInt8](message.bytes.dropFirst(2))
-    let count = message.bytes[1]
+    let command = message.bytes[0]
+    guard case .map(let map) = try message.map else { return }
+    let count = UInt8(map.count)
+    // Counts of 24 and more have a byte of their own.
+    let content = [UInt8](message.bytes.dropFirst(count < 24 ? 2 : 3))
+    func head(_ count: UInt8) -> [UInt8] { count < 24 ? [command, 0xa0 | count] : [command, 0xb8, count] }
+    // A key that sorts behind all others.
+    let last = [0x77] + [UInt8](repeating: 0x7a, count: 23)
     let faults: [String: [UInt8]] = [
       "a trailing byte": message.bytes + [0x00],
-      "an indefinite length": [head, 0xbf] + content + [0xff],
-      "a longer count": [head, 0xb8, count & 0x1f] + content,
-      "a tag": [head, 0xd9, 0xd9, 0xf7, count] + content,
-      "a member twice": [head, count + 2] + content + [0x18, 0x7f, 0x00, 0x18, 0x7f, 0x00],
-      "a member out of order": [head, count + 1] + content + [0x00, 0x00],
-      "five levels": [head, count + 1] + content + [0x18, 0x7f, 0x81, 0x81, 0x81, 0x81, 0x00],
-      "not UTF-8": [head, count + 1] + content + [0x61, 0xff, 0x00],
+      "an indefinite length": [command, 0xbf] + content + [0xff],
+      "a longer count": (count < 24 ? [command, 0xb8, count] : [command, 0xb9, 0, count]) + content,
+      "a tag": [command, 0xd9, 0xd9, 0xf7] + message.bytes.dropFirst(),
+      "a member twice": head(count + 2) + content + last + [0x00] + last + [0x00],
+      "a member out of order": head(count + 1) + content + [0x00, 0x00],
+      "five levels": head(count + 1) + content + last + [0x81, 0x81, 0x81, 0x81, 0x00],
+      "not UTF-8": head(count + 1) + content + [0x78, 0x18] + [UInt8](repeating: 0xff, count: 24) + [0x00],
     ]
     for (name, bytes) in faults {
       #expect(message.status(of: bytes) == .invalidCBOR, "\(name)")
     }
-    #expect(message.status(of: [head, count + 1] + content + [0x18, 0x7f, 0x81, 0x81, 0x81, 0x00]) == .ok)
+    #expect(message.status(of: head(count + 1) + content + last + [0x81, 0x81, 0x81, 0x00]) == .ok)
   }
 
   @Test(

@@ -46,12 +46,20 @@ struct RequestTests {
 
   @Test("Every byte that is no command, or none that is served")
   func unknownCommands() {
-    let served: Set<UInt8> = [0x01, 0x02, 0x04, 0x07, 0x08, 0x0b]
+    let served: Set<UInt8> = [0x01, 0x02, 0x04, 0x06, 0x07, 0x08, 0x0a, 0x0b, 0x0c, 0x0d, 0x41]
     for byte in UInt8.min...UInt8.max where !served.contains(byte) {
       #expect(throws: CTAPStatus.invalidCommand) { try CTAPRequest.decode([byte]) }
       #expect(throws: CTAPStatus.invalidCommand) { try CTAPRequest.decode([byte, 0xa0]) }
     }
     #expect(throws: CTAPStatus.invalidLength) { try CTAPRequest.decode([]) }
+  }
+
+  @Test("Credential management under the number that it had in drafts")
+  func previewOfCredentialManagement() throws {
+    let request = CTAPRequest.credentialManagement(CredentialManagementRequest(subCommand: 2))
+    let message = request.encoded()
+    #expect(message.first == 0x0a)
+    #expect(try CTAPRequest.decode([0x41] + message.dropFirst()) == request)
   }
 
   @Test("Lengths of the hash of client data", arguments: [0, 1, 31, 33, 64])
@@ -74,7 +82,7 @@ struct RequestTests {
     var makeCredential = Fixtures.makeCredential
     makeCredential.user.id = [UInt8](repeating: 1, count: count)
     let request = CTAPRequest.makeCredential(makeCredential)
-    if (1...64).contains(count) {
+    if (0...64).contains(count) {
       #expect(try CTAPRequest.decode(request.encoded()) == request)
     } else {
       #expect(throws: CTAPStatus.invalidLength) { try CTAPRequest.decode(request.encoded()) }

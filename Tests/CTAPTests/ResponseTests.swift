@@ -2,6 +2,7 @@ import CBOR
 import CTAP
 import TestSupport
 import Testing
+import WebAuthn
 
 @Suite("Responses")
 struct ResponseTests {
@@ -10,8 +11,19 @@ struct ResponseTests {
     (.getAssertion, .assertion(Fixtures.assertion), Fixtures.assertionBytes),
     (.getNextAssertion, .assertion(Fixtures.assertion), Fixtures.assertionBytes),
     (.getInfo, .info(Fixtures.info), Fixtures.infoBytes),
+    (.clientPIN, .clientPIN(Fixtures.clientPINResponse), Fixtures.clientPINResponseBytes),
+    (
+      .credentialManagement, .credentialManagement(Fixtures.credentialManagementResponse),
+      Fixtures.credentialManagementResponseBytes
+    ),
+    (.largeBlobs, .largeBlobs(Fixtures.largeBlobsResponse), Fixtures.largeBlobsResponseBytes),
+    (.largeBlobs, .largeBlobs(LargeBlobsResponse(config: [])), [0x00, 0xa1, 0x01, 0x40]),
+    (.clientPIN, .clientPIN(ClientPINResponse()), [0x00]),
+    (.credentialManagement, .credentialManagement(CredentialManagementResponse()), [0x00]),
+    (.largeBlobs, .largeBlobs(LargeBlobsResponse()), [0x00]),
     (.reset, .done, [0x00]),
     (.selection, .done, [0x00]),
+    (.config, .done, [0x00]),
   ]
 
   @Test(arguments: responses)
@@ -54,7 +66,37 @@ struct ResponseTests {
     #expect(throws: CTAPReplyError.malformed(.missingParameter)) {
       try CTAPResponse.decode([0x00, 0xa0], to: .getInfo)
     }
-    #expect(throws: CTAPReplyError.malformed(.invalidCommand)) { try CTAPResponse.decode([0x00], to: .clientPIN) }
+    #expect(throws: CTAPReplyError.malformed(.invalidCommand)) { try CTAPResponse.decode([0x00], to: .bioEnrollment) }
+    #expect(throws: CTAPReplyError.malformed(.invalidLength)) { try CTAPResponse.decode([0x00, 0xa0], to: .config) }
+  }
+
+  @Test("A map without members says as little as none")
+  func emptyMaps() throws {
+    for command in [CTAPCommand.clientPIN, .credentialManagement, .largeBlobs] {
+      #expect(try CTAPResponse.decode([0x00, 0xa0], to: command).encoded() == [0x00])
+    }
+  }
+
+  @Test("A credential's public key is one of the algorithms that there are")
+  func publicKeys() throws {
+    let value = try CanonicalCBOR.decode([UInt8](Fixtures.credentialManagementResponseBytes.dropFirst()))
+    let faults: [(CBORValue, CBORValue?, CTAPStatus)] = [
+      (1, 3, .invalidParameter), (3, -8, .invalidParameter), (-1, 2, .invalidParameter),
+      (-2, .bytes([1]), .invalidParameter), (3, "ES256", .invalidParameter), (3, nil, .missingParameter),
+      (-3, nil, .missingParameter), (-4, 1, .invalidParameter),
+    ]
+    for (label, replacement, status) in faults {
+      let map = try #require(value.replacing([8, label], with: replacement))
+      #expect(throws: CTAPReplyError.malformed(status), "\(label)") {
+        try CTAPResponse.decode([0x00] + CanonicalCBOR.encode(map), to: .credentialManagement)
+      }
+    }
+    for key in [TestKey(.es384), TestKey(.rs256)] {
+      var response = CredentialManagementResponse()
+      response.publicKey = key.publicKey
+      let reply = CTAPResponse.credentialManagement(response)
+      #expect(try CTAPResponse.decode(reply.encoded(), to: .credentialManagement) == reply)
+    }
   }
 
   @Test("An AAGUID has 16 bytes")

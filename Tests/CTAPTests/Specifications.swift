@@ -2,7 +2,11 @@ import CBOR
 import CTAP
 
 extension MessageSpecification {
-  static let all = [makeCredential, getAssertion, makeCredentialResponse, assertion, info]
+  static let all = [
+    makeCredential, getAssertion, makeCredentialResponse, assertion, info, clientPIN, clientPINResponse,
+    credentialManagement, credentialManagementResponse, config, largeBlobs, largeBlobsResponse, creationExtensions,
+    assertionExtensions,
+  ]
 
   static let makeCredential = MessageSpecification(
     name: "makeCredential", bytes: Fixtures.makeCredentialBytes,
@@ -65,15 +69,19 @@ extension MessageSpecification {
       .optional(17, kind: .unsigned), .optional(18, kind: .unsigned), .optional(19, kind: .map),
       .optional(19, "FIDO", kind: .unsigned), .optional(20, kind: .unsigned), .optional(21, kind: .array),
       .optional(21, 0, kind: .unsigned), .optional(22, kind: .array), .optional(22, 0, kind: .text),
+      .optional(23, kind: .unsigned), .optional(24, kind: .boolean), .optional(25, kind: .bytes),
+      .optional(26, kind: .array), .optional(26, 1, kind: .text), .optional(27, kind: .boolean),
+      .optional(28, kind: .bytes), .optional(29, kind: .unsigned), .optional(30, kind: .bytes),
+      .optional(31, kind: .array), .optional(31, 2, kind: .unsigned),
     ],
     openMaps: [[10, 0]], recode: recodeResponse(to: .getInfo))
 }
 
-private let recodeRequest: @Sendable ([UInt8]) throws(CTAPStatus) -> [UInt8] = { (message) throws(CTAPStatus) in
+let recodeRequest: @Sendable ([UInt8]) throws(CTAPStatus) -> [UInt8] = { (message) throws(CTAPStatus) in
   try CTAPRequest.decode(message).encoded()
 }
 
-private func recodeResponse(to command: CTAPCommand) -> @Sendable ([UInt8]) throws(CTAPStatus) -> [UInt8] {
+func recodeResponse(to command: CTAPCommand) -> @Sendable ([UInt8]) throws(CTAPStatus) -> [UInt8] {
   { (reply) throws(CTAPStatus) in
     do throws(CTAPReplyError) {
       return try CTAPResponse.decode(reply, to: command).encoded()
