@@ -12,6 +12,7 @@ struct AuditLine {
     text("time", Timestamp.text(unixMilliseconds: record.time))
     text("outcome", record.outcome.rawValue)
     text("operation", record.operation)
+    text("detail", record.detail)
     number("connection", record.connection)
     number("uid", record.user)
     number("gid", record.group)
@@ -19,11 +20,11 @@ struct AuditLine {
     text("unit", record.unit)
     text("rule", record.rule)
     text("rpId", record.relyingPartyID)
-    text("credentialId", record.credentialID.map(AuditLine.hex))
-    text("userHandleHash", record.userHandleHash.map(AuditLine.hex))
+    text("credentialId", record.credentialID.map { hexadecimal($0) })
+    text("userHandleHash", record.userHandleHash.map { hexadecimal($0) })
     number("flags", record.flags)
     number("signCount", record.signatureCounter)
-    text("clientDataHash", record.clientDataHash.map(AuditLine.hex))
+    text("clientDataHash", record.clientDataHash.map { hexadecimal($0) })
     text("reason", record.reason)
     number("suppressed", record.suppressed)
     // What links a line to the one before it will stand here, last, over everything before it.
@@ -61,9 +62,5 @@ struct AuditLine {
 
   private static func digit(_ value: UInt8) -> UInt8 {
     value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
-  }
-
-  private static func hex(_ bytes: [UInt8]) -> String {
-    String(decoding: bytes.flatMap { [digit($0 >> 4), digit($0 & 0xF)] }, as: UTF8.self)
   }
 }

@@ -15,6 +15,8 @@ package struct AuditRecord: Equatable, Sendable {
   package var outcome: Outcome
   /// `register`, `authenticate`, `manage`, `reset`, `wink`, `selection`.
   package var operation: String
+  /// Which of its kind, where there are several: `pin.set`, `credential.delete`, `config.toggleAlwaysUv`, `u2f`.
+  package var detail: String?
   package var connection: UInt64
   package var user: UInt32
   package var group: UInt32

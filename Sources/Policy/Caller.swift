@@ -13,9 +13,12 @@ package struct Caller: Equatable, Sendable {
   package let supplementaryGroups: [UInt32]
   /// systemd unit from /proc/PID/cgroup, e.g. `actions.runner.service`.
   package let unit: String?
+  /// Whether the connection came in by the operator's own socket. Such a caller may manage everything and sign nothing.
+  package let isOperator: Bool
 
   package init(
-    connection: UInt64, user: UInt32, group: UInt32, process: Int32?, supplementaryGroups: [UInt32], unit: String?
+    connection: UInt64, user: UInt32, group: UInt32, process: Int32?, supplementaryGroups: [UInt32], unit: String?,
+    isOperator: Bool = false
   ) {
     self.connection = connection
     self.user = user
@@ -23,6 +26,7 @@ package struct Caller: Equatable, Sendable {
     self.process = process
     self.supplementaryGroups = supplementaryGroups
     self.unit = unit
+    self.isOperator = isOperator
   }
 }
 

@@ -3,8 +3,7 @@
 /// forgets to ask does not compile.
 package struct Presence: ~Copyable, Sendable {
   package let operation: Operation
-  /// nil only for a reset, which concerns no relying party.
-  package let relyingPartyID: String?
+  package let scope: Scope
   /// Name of the rule that said yes.
   package let rule: String
   /// Whether that rule lets the caller count as verified (UV).
@@ -13,11 +12,11 @@ package struct Presence: ~Copyable, Sendable {
   package let signatureCounter: SignatureCounter
 
   init(
-    operation: Operation, relyingPartyID: String?, rule: String, userVerification: Bool,
+    operation: Operation, scope: Scope, rule: String, userVerification: Bool,
     signatureCounter: SignatureCounter = .global
   ) {
     self.operation = operation
-    self.relyingPartyID = relyingPartyID
+    self.scope = scope
     self.rule = rule
     self.userVerification = userVerification
     self.signatureCounter = signatureCounter
@@ -46,11 +45,17 @@ package protocol Judge: Sendable {
   /// - Parameters:
   ///   - caller: who asks
   ///   - operation: what for
-  ///   - relyingPartyID: the RP ID; nil for a reset, which concerns none
+  ///   - scope: the relying party, or all of them
   /// - Returns: the proof that signing consumes
   /// - Throws: ``Refusal``
-  func judge(_ caller: Caller, _ operation: Operation, relyingPartyID: String?) throws(Refusal) -> Presence
+  func judge(_ caller: Caller, _ operation: Operation, _ scope: Scope) throws(Refusal) -> Presence
 
   /// Selection (CTAP 2.1 section 6.9) concerns no RP and signs nothing: whether any rule knows this caller.
   func recognises(_ caller: Caller) -> Bool
+
+  /// Whether any rule lets this caller do this for some relying party.
+  func recognises(_ caller: Caller, _ operation: Operation) -> Bool
+
+  /// Whether any rule lets this caller count as verified (option `uv` of getInfo).
+  func verifies(_ caller: Caller) -> Bool
 }

@@ -1,3 +1,4 @@
+internal import Crypto
 internal import Platform
 
 /// Why a text is no pattern, and what to write instead.
@@ -52,6 +53,15 @@ package enum RelyingPartyPattern: Hashable, Sendable, CustomStringConvertible {
         relyingPartyID.utf8.suffix(ending.utf8.count).elementsEqual(ending.utf8)
       else { return false }
       return Self.areLabels(relyingPartyID.utf8.dropLast(ending.utf8.count))
+    }
+  }
+
+  /// Whether an RP ID of which only the SHA-256 hash is known surely matches. Suffixes cannot be told from a hash.
+  func matches(hash: [UInt8]) -> Bool {
+    switch self {
+    case .any: true
+    case .exact(let domain): SHA256.hash(Array(domain.utf8)) == hash
+    case .subdomains: false
     }
   }
 

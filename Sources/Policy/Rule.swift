@@ -28,14 +28,15 @@ package struct Rule: Equatable, Sendable {
     callers.contains { $0.matches(caller) }
   }
 
-  /// Whether `relyingParties` cover the RP ID, nil being an operation that concerns none in particular.
-  func matches(_ operation: Operation, _ relyingPartyID: String?) -> Bool {
+  /// Whether `relyingParties` cover the scope.
+  func matches(_ operation: Operation, _ scope: Scope) -> Bool {
     if operation == .reset { return true }
-    guard let relyingPartyID else {
-      // What concerns all of them needs a rule for all of them.
-      return operation == .manage && relyingParties.contains(.any)
+    switch scope {
+    case .relyingParty(let id): return relyingParties.contains { $0.matches(id) }
+    case .application(let hash): return relyingParties.contains { $0.matches(hash: hash) }
+    // What concerns all of them needs a rule for all of them.
+    case .all: return operation == .manage && relyingParties.contains(.any)
     }
-    return relyingParties.contains { $0.matches(relyingPartyID) }
   }
 }
 

@@ -40,26 +40,42 @@ package struct RuleBook: Judge, Equatable {
   /// RP IDs with which browsers have a security key blink: nothing may come of them.
   private static let probes = [".dummy", "make.me.blink"]
 
-  package func judge(
-    _ caller: Caller, _ operation: Operation, relyingPartyID: String?
-  ) throws(Refusal) -> Presence {
-    if operation == .register, let relyingPartyID,
+  package func judge(_ caller: Caller, _ operation: Operation, _ scope: Scope) throws(Refusal) -> Presence {
+    if caller.isOperator { return try judgeOperator(operation, scope) }
+    if operation == .register, let relyingPartyID = scope.relyingPartyID,
       Self.probes.contains(where: { $0.utf8.elementsEqual(relyingPartyID.utf8) })
     {
       throw Refusal(
         reason: "RP ID \(quoted(relyingPartyID)) is a browser's way to have a device blink: no rule can allow it")
     }
     for rule in rules
-    where rule.operations.contains(operation) && rule.matches(caller) && rule.matches(operation, relyingPartyID) {
+    where rule.operations.contains(operation) && rule.matches(caller) && rule.matches(operation, scope) {
       return Presence(
-        operation: operation, relyingPartyID: operation == .reset ? nil : relyingPartyID, rule: rule.name,
+        operation: operation, scope: operation == .reset ? .all : scope, rule: rule.name,
         userVerification: rule.userVerification, signatureCounter: rule.signatureCounter)
     }
-    throw Refusal(reason: whyNot(caller, operation, relyingPartyID))
+    throw Refusal(reason: whyNot(caller, operation, scope))
+  }
+
+  /// The operator's socket: who can open it could change the rules as well.
+  private func judgeOperator(_ operation: Operation, _ scope: Scope) throws(Refusal) -> Presence {
+    guard operation == .manage else {
+      throw Refusal(reason: "the operator's socket is for management: sign over the socket of the jobs, by a rule")
+    }
+    return Presence(operation: operation, scope: scope, rule: "(operator)", userVerification: false)
   }
 
   package func recognises(_ caller: Caller) -> Bool {
-    rules.contains { $0.matches(caller) }
+    caller.isOperator || rules.contains { $0.matches(caller) }
+  }
+
+  package func recognises(_ caller: Caller, _ operation: Operation) -> Bool {
+    if caller.isOperator { return operation == .manage }
+    return rules.contains { $0.operations.contains(operation) && $0.matches(caller) }
+  }
+
+  package func verifies(_ caller: Caller) -> Bool {
+    !caller.isOperator && rules.contains { $0.userVerification && $0.matches(caller) }
   }
 }
 
@@ -77,7 +93,7 @@ extension RuleBook {
   }
 
   /// Names the nearest miss: the operator has most likely meant that rule.
-  private func whyNot(_ caller: Caller, _ operation: Operation, _ relyingPartyID: String?) -> String {
+  private func whyNot(_ caller: Caller, _ operation: Operation, _ scope: Scope) -> String {
     if rules.isEmpty {
       return "the configuration has no rules, so nothing is allowed"
     }
@@ -89,8 +105,14 @@ extension RuleBook {
     if operation == .reset {
       return "\(listed(ofCaller)) \(who) but \(ofCaller.count == 1 ? "does" : "do") not allow operation reset"
     }
-    let party = relyingPartyID.map { "RP ID \(quoted($0))" } ?? "an operation for no RP ID in particular"
-    let ofParty = ofCaller.filter { $0.matches(operation, relyingPartyID) }
+    let party =
+      switch scope {
+      case .relyingParty(let id): "RP ID \(quoted(id))"
+      case .application(let hash):
+        "U2F application \(hexadecimal(hash))"
+      case .all: "what concerns all RP IDs (\"*\")"
+      }
+    let ofParty = ofCaller.filter { $0.matches(operation, scope) }
     if ofParty.isEmpty {
       return "\(listed(ofCaller)) \(who) but not \(party)"
     }

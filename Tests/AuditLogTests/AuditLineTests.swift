@@ -10,16 +10,18 @@ import Testing
   private func text(_ record: AuditRecord) -> String { String(decoding: AuditLine(record).bytes, as: UTF8.self) }
 
   @Test func everyFieldInItsPlace() {
-    let whole = AuditRecord(
+    var whole = AuditRecord(
       time: 1_700_000_000_123, outcome: .refused, operation: "register", connection: .max, user: 1000, group: .max,
       process: 42, unit: "ci.service", rule: "deploy", relyingPartyID: "example.com", credentialID: [0, 0xAB, 0xFF],
       userHandleHash: [], flags: 0x45, signatureCounter: .max, clientDataHash: [1, 2], reason: "no rule allows it")
+    whole.detail = "u2f"
+    whole.suppressed = 3
     #expect(
       text(whole) == """
-        {"time":"2023-11-14T22:13:20.123Z","outcome":"refused","operation":"register",\
+        {"time":"2023-11-14T22:13:20.123Z","outcome":"refused","operation":"register","detail":"u2f",\
         "connection":18446744073709551615,"uid":1000,"gid":4294967295,"pid":42,"unit":"ci.service","rule":"deploy",\
         "rpId":"example.com","credentialId":"00abff","userHandleHash":"","flags":69,"signCount":4294967295,\
-        "clientDataHash":"0102","reason":"no rule allows it"}
+        "clientDataHash":"0102","reason":"no rule allows it","suppressed":3}
 
         """)
     #expect(
@@ -40,6 +42,7 @@ import Testing
     forged.unit = hostile
     forged.rule = hostile
     forged.operation = hostile
+    forged.detail = hostile
     try expectWhole(forged)
   }
 
@@ -60,6 +63,7 @@ import Testing
 
   private struct Parsed: Decodable {
     let operation: String
+    let detail: String?
     let unit: String?
     let rule: String?
     let rpId: String?
@@ -72,6 +76,7 @@ import Testing
     #expect(bytes.last == 0x0A)
     let parsed = try JSONDecoder().decode(Parsed.self, from: Data(bytes))
     #expect(scalars(parsed.operation) == scalars(record.operation))
+    #expect(scalars(parsed.detail) == scalars(record.detail))
     #expect(scalars(parsed.unit) == scalars(record.unit))
     #expect(scalars(parsed.rule) == scalars(record.rule))
     #expect(scalars(parsed.rpId) == scalars(record.relyingPartyID))

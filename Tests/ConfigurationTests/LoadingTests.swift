@@ -14,7 +14,7 @@ private func allows(
   _ book: RuleBook, _ caller: Caller, _ operation: Policy.Operation, _ party: String?
 ) -> Bool {
   do throws(Refusal) {
-    _ = try book.judge(caller, operation, relyingPartyID: party)
+    _ = try book.judge(caller, operation, party.map(Scope.relyingParty) ?? .all)
     return true
   } catch {
     return false

@@ -9,7 +9,7 @@ struct PresenceMisuseTests {
     try expect(
       """
       func use(_ judge: some Judge, _ store: some KeyStore, _ key: CredentialKey, _ caller: Caller) async throws {
-        let presence = try judge.judge(caller, .authenticate, relyingPartyID: "example.com")
+        let presence = try judge.judge(caller, .authenticate, .relyingParty("example.com"))
         _ = try await store.sign(digest: [], with: key, caller: caller, presence: presence)
       }
       """, failsWith: nil)
@@ -19,7 +19,7 @@ struct PresenceMisuseTests {
     try expect(
       """
       func use() -> Presence {
-        Presence(operation: .authenticate, relyingPartyID: nil, rule: "mine", userVerification: true)
+        Presence(operation: .authenticate, scope: .all, rule: "mine", userVerification: true)
       }
       """, failsWith: "initializer is inaccessible due to 'internal' protection level")
   }
@@ -30,7 +30,7 @@ struct PresenceMisuseTests {
       extension Presence {
         init(mine: Bool) {
           self.operation = .authenticate
-          self.relyingPartyID = nil
+          self.scope = .all
           self.rule = "mine"
           self.userVerification = mine
         }
@@ -43,8 +43,10 @@ struct PresenceMisuseTests {
       """
       struct Yes: Judge {
         func recognises(_ caller: Caller) -> Bool { true }
-        func judge(_ caller: Caller, _ operation: Operation, relyingPartyID: String?) throws(Refusal) -> Presence {
-          .init(operation: operation, relyingPartyID: relyingPartyID, rule: "mine", userVerification: true)
+        func recognises(_ caller: Caller, _ operation: Operation) -> Bool { true }
+        func verifies(_ caller: Caller) -> Bool { true }
+        func judge(_ caller: Caller, _ operation: Operation, _ scope: Scope) throws(Refusal) -> Presence {
+          .init(operation: operation, scope: scope, rule: "mine", userVerification: true)
         }
       }
       """, failsWith: "initializer is inaccessible due to 'internal' protection level")

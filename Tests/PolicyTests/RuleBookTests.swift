@@ -25,9 +25,9 @@ func decision(
   _ party: String? = "deploy.example.com"
 ) -> String? {
   do throws(Refusal) {
-    let presence = try book.judge(caller, operation, relyingPartyID: party)
+    let presence = try book.judge(caller, operation, party.map(Scope.relyingParty) ?? .all)
     #expect(presence.operation == operation)
-    #expect(presence.relyingPartyID == (operation == .reset ? nil : party))
+    #expect(presence.scope == (operation == .reset ? .all : party.map(Scope.relyingParty) ?? .all))
     return presence.rule
   } catch {
     #expect(!error.reason.isEmpty)
@@ -40,7 +40,7 @@ func reason(
   _ party: String? = "deploy.example.com"
 ) -> String? {
   do throws(Refusal) {
-    _ = try book.judge(caller, operation, relyingPartyID: party)
+    _ = try book.judge(caller, operation, party.map(Scope.relyingParty) ?? .all)
     return nil
   } catch {
     return error.reason
@@ -116,8 +116,8 @@ struct Decisions {
       rule("narrow", [runner], ["a.example"], [.authenticate], userVerification: true),
       rule("wide", [runner], ["*"], [.authenticate, .register]),
     ])
-    let verified = try book.judge(caller(), .authenticate, relyingPartyID: "a.example").userVerification
-    let unverified = try book.judge(caller(), .authenticate, relyingPartyID: "b.example").userVerification
+    let verified = try book.judge(caller(), .authenticate, .relyingParty("a.example")).userVerification
+    let unverified = try book.judge(caller(), .authenticate, .relyingParty("b.example")).userVerification
     #expect(verified && !unverified)
     #expect(decision(book, caller(), .authenticate, "a.example") == "narrow")
     #expect(decision(book, caller(), .register, "a.example") == "wide")
