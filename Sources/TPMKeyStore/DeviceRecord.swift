@@ -2,10 +2,28 @@ internal import TPM
 
 /// What the key store keeps in the ``DeviceRecordStore``. Nothing in it is secret: the sealed part only the TPM opens.
 enum DeviceRecord: Equatable {
-  /// Saved before an NV index is defined: a start that finds this removes the index and begins again, so that a crash
-  /// in between leaves no orphan in the TPM.
-  case provisioning(counterIndex: UInt32, counterTag: [UInt8])
+  /// Saved before the NV indices are defined: a start that finds this removes them and begins again, so that a crash
+  /// in between leaves no orphan in the TPM. Once it is sealed they are never defined again.
+  case provisioning(IndexPlaces)
   case sealed(SealedDevice)
+}
+
+/// The NV indices of a device.
+struct IndexPlaces: Equatable {
+  /// That of the signature counter.
+  var counter: UInt32
+  /// That of the ``RetryRecord``.
+  var retries: UInt32
+  /// The random tag in the public area of both.
+  var tag: [UInt8]
+
+  func counter(_ authorization: SharedSecret) -> NVIndex {
+    NVIndex(role: .signatureCounter, number: counter, tag: tag, authorization: authorization)
+  }
+
+  func retries(_ authorization: SharedSecret) -> NVIndex {
+    NVIndex(role: .retryRecord, number: retries, tag: tag, authorization: authorization)
+  }
 }
 
 /// A device secret as the TPM sealed it, and where its surroundings are in that TPM.
@@ -14,21 +32,14 @@ struct SealedDevice: Equatable {
   var parentHandle: UInt32
   /// Name of that key: tells this TPM from every other, and from itself once it has been cleared.
   var parentName: [UInt8]
-  /// NV index of the signature counter.
-  var counterIndex: UInt32
-  /// The random tag in that index's public area.
-  var counterTag: [UInt8]
-  /// The secret, the counter's authorization value and its base; see ``SealedPayload``.
+  var indices: IndexPlaces
+  /// The secret, the indices' authorization value and the counter's base; see ``SealedPayload``.
   var secret: WrappedObject
-
-  func counter(_ payload: SealedPayload) -> NVCounter {
-    NVCounter(index: counterIndex, tag: counterTag, authorization: payload.counterAuthorization)
-  }
 }
 
 extension DeviceRecord {
   private static let magic: [UInt8] = Array("CSDR".utf8)
-  private static let version: UInt8 = 1
+  private static let version: UInt8 = 2
   static let tagCount = 32
 
   func encoded() -> [UInt8] {
@@ -36,20 +47,29 @@ extension DeviceRecord {
     DeviceRecord.magic.forEach { writer.byte($0) }
     writer.byte(DeviceRecord.version)
     switch self {
-    case .provisioning(let index, let tag):
+    case .provisioning(let indices):
       writer.byte(1)
-      writer.integer(index)
-      writer.string(tag)
+      DeviceRecord.encode(indices, &writer)
     case .sealed(let device):
       writer.byte(2)
       writer.integer(device.parentHandle)
       writer.string(device.parentName)
-      writer.integer(device.counterIndex)
-      writer.string(device.counterTag)
+      DeviceRecord.encode(device.indices, &writer)
       writer.string(device.secret.publicArea)
       writer.string(device.secret.privateArea)
     }
     return writer.bytes
+  }
+
+  private static func encode(_ indices: IndexPlaces, _ writer: inout ByteWriter) {
+    writer.integer(indices.counter)
+    writer.integer(indices.retries)
+    writer.string(indices.tag)
+  }
+
+  /// Whether it is of the version before this one, which had no retry record and which no release wrote.
+  static func isOfVersion1(_ bytes: [UInt8]) -> Bool {
+    bytes.starts(with: magic + [1])
   }
 
   /// Reads a record; nil for every other sequence of bytes.
@@ -61,8 +81,8 @@ extension DeviceRecord {
     let record: DeviceRecord
     switch reader.byte() {
     case 1:
-      guard let index = reader.integer(), let tag = reader.string(upTo: tagCount) else { return nil }
-      record = .provisioning(counterIndex: index, counterTag: tag)
+      guard let indices = decodeIndices(&reader) else { return nil }
+      record = .provisioning(indices)
     case 2:
       guard let device = decodeSealed(&reader) else { return nil }
       record = .sealed(device)
@@ -71,16 +91,22 @@ extension DeviceRecord {
     return reader.isAtEnd ? record : nil
   }
 
+  private static func decodeIndices(_ reader: inout ByteReader) -> IndexPlaces? {
+    guard let counter = reader.integer(), let retries = reader.integer(), let tag = reader.string(upTo: tagCount),
+      tag.count == tagCount
+    else { return nil }
+    return IndexPlaces(counter: counter, retries: retries, tag: tag)
+  }
+
   private static func decodeSealed(_ reader: inout ByteReader) -> SealedDevice? {
     guard let parentHandle = reader.integer(),
       let parentName = reader.string(upTo: 66),  // a Name with SHA-512
-      let counterIndex = reader.integer(),
-      let counterTag = reader.string(upTo: tagCount),
+      let indices = decodeIndices(&reader),
       let publicArea = reader.string(upTo: 1024),
       let privateArea = reader.string(upTo: 2048)
     else { return nil }
     return SealedDevice(
-      parentHandle: parentHandle, parentName: parentName, counterIndex: counterIndex, counterTag: counterTag,
+      parentHandle: parentHandle, parentName: parentName, indices: indices,
       secret: WrappedObject(publicArea: publicArea, privateArea: privateArea))
   }
 }

@@ -27,11 +27,6 @@ extension KeyStoreError {
       self = .failed(
         "the TPM's owner authorization is set and was not given or is wrong: pass it to countersignd as a systemd "
           + "credential, or clear it (tpm2_changeauth -c owner): \(error)")
-    case .authorization where counterOperations.contains(error.operation):
-      // Its tag is ours, which anybody can read in the TPM.
-      self = .failed(
-        "the TPM's signature counter does not take this device's authorization: somebody has defined it anew; begin "
-          + "anew with an empty state folder: \(error)")
     case .authorization:
       // A record that was moved to another RP ID, or a key of another device secret.
       self = .failed("the TPM refused the key's authorization: \(error)")
@@ -53,9 +48,6 @@ extension KeyStoreError {
     }
   }
 }
-
-/// Commands that are authorized by the signature counter.
-private let counterOperations: Set<String> = ["TPM2_NV_Increment", "TPM2_NV_Read"]
 
 /// Commands that are authorized by the owner.
 private let ownerOperations: Set<String> = [

@@ -16,7 +16,8 @@ final class OpenTPM {
   private let log: Logger
   private(set) var loaded = LoadedKeys()
   private var parent: TPMReference?
-  private var counter: TPMReference?
+  /// Of those NV indices that this connection has looked at.
+  private var indices: [UInt32: TPMReference] = [:]
 
   /// - Parameters:
   ///   - context: the connection
@@ -192,7 +193,7 @@ final class OpenTPM {
     return try result.get()
   }
 
-  // MARK: Signature counter
+  // MARK: NV indices
 
   /// Increments the counter and reads it: two commands.
   ///
@@ -201,8 +202,8 @@ final class OpenTPM {
   ///   - isNew: whether it has just been defined
   /// - Returns: its value
   /// - Throws: ``TPMError``; ``KeyStoreError`` where it is not ours any more
-  func advance(_ counter: NVCounter, isNew: Bool = false) throws -> UInt64 {
-    try withCounter(counter, isNew: isNew) { context, reference throws(TPMError) in
+  func advance(_ counter: NVIndex, isNew: Bool = false) throws -> UInt64 {
+    try withIndex(counter, isNew: isNew) { context, reference throws(TPMError) in
       try context.incrementCounter(reference, authorization: counter.authorization.bytes)
       return try context.readCounter(reference, authorization: counter.authorization.bytes)
     }
@@ -211,35 +212,65 @@ final class OpenTPM {
   /// Reads the counter.
   ///
   /// - Throws: ``TPMError``; ``KeyStoreError`` where it is not ours any more
-  func read(_ counter: NVCounter) throws -> UInt64 {
-    try withCounter(counter) { context, reference throws(TPMError) in
+  func read(_ counter: NVIndex) throws -> UInt64 {
+    try withIndex(counter) { context, reference throws(TPMError) in
       try context.readCounter(reference, authorization: counter.authorization.bytes)
     }
   }
 
-  /// Looks at what stands at the index once by connection, and again where it does not do what ours does.
-  private func withCounter(
-    _ counter: NVCounter, isNew: Bool = false,
-    _ body: (inout TPMContext, TPMReference) throws(TPMError) -> UInt64
-  ) throws -> UInt64 {
-    let reference = try self.counter ?? find(counter, isNew: isNew)
-    self.counter = reference
+  /// Reads the retry record: one command.
+  ///
+  /// - Throws: ``TPMError``; ``KeyStoreError`` where it is not ours any more
+  func readRecord(_ index: NVIndex) throws -> RetryRecord {
+    let bytes = try withIndex(index) { context, reference throws(TPMError) in
+      try context.readIndex(reference, count: RetryRecord.encodedCount, authorization: index.authorization.bytes)
+    }
+    guard let record = RetryRecord(encoded: bytes) else { throw index.isUnknown }
+    return record
+  }
+
+  /// Writes the retry record: one command.
+  ///
+  /// - Parameters:
+  ///   - record: what it will be
+  ///   - index: where
+  ///   - isNew: whether the index has just been defined
+  /// - Throws: ``TPMError``; ``KeyStoreError`` where it is not ours any more
+  func write(_ record: RetryRecord, to index: NVIndex, isNew: Bool = false) throws {
+    try withIndex(index, isNew: isNew) { context, reference throws(TPMError) in
+      try context.writeIndex(reference, record.encoded, authorization: index.authorization.bytes)
+    }
+  }
+
+  /// Looks at what stands at the index once by connection, and again where it does not do what ours does. Where it is
+  /// not ours any more, the handle is stale: this may be another TPM, which the next connection finds out.
+  private func withIndex<Result>(
+    _ index: NVIndex, isNew: Bool = false,
+    _ body: (inout TPMContext, TPMReference) throws(TPMError) -> Result
+  ) throws -> Result {
+    let reference = try indices[index.number] ?? find(index, isNew: isNew)
+    indices[index.number] = reference
     do throws(TPMError) {
       return try body(&context, reference)
     } catch {
       guard error.kind != .connectionLost, error.kind != .retry else { throw error }
-      self.counter = nil
-      _ = try find(counter, isNew: isNew)
+      indices[index.number] = nil
+      do {
+        _ = try find(index, isNew: isNew)
+      } catch is KeyStoreError {
+        throw TPMError(operation: error.operation, code: TPMError.noObject)
+      }
+      if error.kind == .authorization { throw index.isDefinedAnew(error) }
       throw error
     }
   }
 
-  private func find(_ counter: NVCounter, isNew: Bool) throws -> TPMReference {
-    guard let information = try context.informationOnIndex(counter.index),
-      let reference = try context.reference(to: counter.index)
-    else { throw counter.isGone }
-    guard information.isCounter, information.tag == counter.tag, information.isWritten || isNew else {
-      throw counter.isAnother
+  private func find(_ index: NVIndex, isNew: Bool) throws -> TPMReference {
+    guard let information = try context.informationOnIndex(index.number),
+      let reference = try context.reference(to: index.number)
+    else { throw index.isGone }
+    guard information.kind == index.role.kind, information.tag == index.tag, information.isWritten || isNew else {
+      throw index.isAnother
     }
     return reference
   }

@@ -10,7 +10,7 @@ enum TPMPlaces {
   static let storageRoot: UInt32 = 0x8100_0001
   /// Where the conventional handle holds something else.
   static let ownStorageRoots: ClosedRange<UInt32> = 0x8100_C501...0x8100_C50F
-  static let counters: ClosedRange<UInt32> = 0x0180_C500...0x0180_C5FF
+  static let indices: ClosedRange<UInt32> = 0x0180_C500...0x0180_C5FF
 }
 
 /// What only the first start does.
@@ -45,47 +45,53 @@ extension TPMDevice {
     }
   }
 
-  /// The first index of our range where nothing is defined.
+  /// The first two indices of our range where nothing is defined.
   ///
   /// - Throws: ``KeyStoreError``
-  func freeCounterIndex() throws(KeyStoreError) -> UInt32 {
+  func freeIndices() throws(KeyStoreError) -> (counter: UInt32, retries: UInt32) {
     let taken = try withTPM { tpm throws in
-      try tpm.withContext { context throws(TPMError) in try context.handles(from: TPMPlaces.counters.lowerBound) }
+      try tpm.withContext { context throws(TPMError) in try context.handles(from: TPMPlaces.indices.lowerBound) }
     }
-    guard let free = TPMPlaces.counters.first(where: { !taken.contains($0) }) else {
-      throw .failed("the TPM has no free NV index in Countersign's range: remove unused ones with tpm2_nvundefine")
+    let free = TPMPlaces.indices.filter { !taken.contains($0) }
+    guard free.count >= 2 else {
+      throw .failed(
+        "the TPM has no two free NV indices in Countersign's range: remove unused ones with tpm2_nvundefine")
     }
-    return free
+    return (free[0], free[1])
   }
 
-  /// Makes the counter and the device secret.
+  /// Makes the counter, the retry record and the device secret.
   ///
   /// - Throws: ``KeyStoreError``
-  func provision(parent: ParentIdentity, counterIndex: UInt32, tag: [UInt8]) throws(KeyStoreError) -> SealedDevice {
+  func provision(parent: ParentIdentity, indices: IndexPlaces) throws(KeyStoreError) -> SealedDevice {
     try require(parent)
     return try withTPM { tpm throws in
-      let authorization = SharedSecret(try SecretBytes.random(count: SealedPayload.counterAuthorizationCount))
-      // Where the connection broke after the first try had defined it, it is ours, with an authorization that is lost.
-      try tpm.removeCounter(at: counterIndex, tag: tag)
-      try tpm.defineCounter(at: counterIndex, tag: tag, authorization: authorization)
-      let counter = NVCounter(index: counterIndex, tag: tag, authorization: authorization)
+      let authorization = SharedSecret(try SecretBytes.random(count: SealedPayload.indexAuthorizationCount))
+      let counter = indices.counter(authorization)
+      let retries = indices.retries(authorization)
+      // Where the connection broke after the first try had defined them, they are ours, with an authorization that is
+      // lost.
+      try tpm.remove(indices)
+      for index in [counter, retries] { try tpm.define(index) }
+      try tpm.write(RetryRecord(), to: retries, isNew: true)
       let payload = SealedPayload(
-        secret: DeviceSecret(try SecretBytes.random(count: DeviceSecret.count)), counterAuthorization: authorization,
+        secret: DeviceSecret(try SecretBytes.random(count: DeviceSecret.count)), indexAuthorization: authorization,
         counterBase: try tpm.advance(counter, isNew: true))
       return SealedDevice(
-        parentHandle: parent.handle, parentName: parent.name, counterIndex: counterIndex, counterTag: tag,
+        parentHandle: parent.handle, parentName: parent.name, indices: indices,
         secret: try tpm.seal(try payload.encoded()))
     }
   }
 
-  /// Removes the index that an interrupted start has left, if it is that one.
+  /// Removes the indices that an interrupted start has left, those that are ours.
   ///
   /// - Throws: ``KeyStoreError``
-  func removeCounter(at index: UInt32, tag: [UInt8]) throws(KeyStoreError) {
-    try withTPM { tpm throws in try tpm.removeCounter(at: index, tag: tag) }
+  func remove(_ indices: IndexPlaces) throws(KeyStoreError) {
+    try withTPM { tpm throws in try tpm.remove(indices) }
   }
 
-  /// Opens the device secret, and checks that its counter is there and has not gone backwards.
+  /// Opens the device secret, and checks that its counter is there and has not gone backwards, and that its retry record
+  /// is there.
   ///
   /// - Throws: ``KeyStoreError``
   func unseal(_ device: SealedDevice) throws(KeyStoreError) -> SealedPayload {
@@ -95,7 +101,8 @@ extension TPMDevice {
       }
       return payload
     }
-    _ = try read(device.counter(payload), notBelow: payload.counterBase)
+    _ = try read(device.indices.counter(payload.indexAuthorization), notBelow: payload.counterBase)
+    _ = try readRecord(device.indices.retries(payload.indexAuthorization))
     return payload
   }
 }
@@ -114,21 +121,26 @@ extension OpenTPM {
     }
   }
 
-  fileprivate func removeCounter(at index: UInt32, tag: [UInt8]) throws(TPMError) {
+  fileprivate func remove(_ indices: IndexPlaces) throws(TPMError) {
     let parent = parentIfKnown
     try withContext { context throws(TPMError) in
-      guard let information = try context.informationOnIndex(index), information.tag == tag else { return }
-      try context.withSession(saltedWith: parent, encrypting: []) { context, session throws(TPMError) in
-        try context.undefineIndex(index, session: session)
+      // Whatever the record says, nobody else's.
+      for index in [indices.counter, indices.retries] where TPMPlaces.indices.contains(index) {
+        guard let information = try context.informationOnIndex(index), information.tag == indices.tag else { continue }
+        try context.withSession(saltedWith: parent, encrypting: []) { context, session throws(TPMError) in
+          try context.undefineIndex(index, session: session)
+        }
       }
     }
   }
 
-  fileprivate func defineCounter(at index: UInt32, tag: [UInt8], authorization: SharedSecret) throws(TPMError) {
+  fileprivate func define(_ index: NVIndex) throws(TPMError) {
     let parent = try requireParent()
     try withContext { context throws(TPMError) in
       try context.withSession(saltedWith: parent, encrypting: .command) { context, session throws(TPMError) in
-        try context.defineCounter(at: index, tag: tag, authorization: authorization.bytes, session: session)
+        try context.defineIndex(
+          index.role.kind, at: index.number, tag: index.tag, authorization: index.authorization.bytes,
+          session: session)
       }
     }
   }

@@ -16,8 +16,7 @@ final class StatusBoard: Sendable {
         status: TPMStatus(
           connection: connection.description, disconnected: "not connected yet", manufacturer: "", vendor: "",
           firmwareVersion: 0, softwareProcess: nil, nature: .hardware, storageRootHandle: nil, counterIndex: nil,
-          loadedKeys: 0,
-          queueLength: 0, reconnections: 0)))
+          retryIndex: nil, loadedKeys: 0, queueLength: 0, reconnections: 0)))
   }
 
   var status: TPMStatus { content.withLock { $0.status } }

@@ -7,8 +7,8 @@ internal import TPM
 extension TPMKeyStore {
   /// Connects to the TPM, finds or makes what the device needs in it, and unseals the device secret.
   ///
-  /// On the first start: the storage root key where it is missing, one NV index for the signature counter, and a new
-  /// device secret.
+  /// On the first start: the storage root key where it is missing, two NV indices, for the signature counter
+  /// and the PIN's retries, and a new device secret.
   ///
   /// - Parameters:
   ///   - connection: which TPM
@@ -57,10 +57,10 @@ extension TPMKeyStore {
     let device: SealedDevice
     switch try decode(try await load(records)) {
     case .sealed(let known): device = known
-    case .provisioning(let index, let tag):
+    case .provisioning(let indices):
       log.notice("TPM: an earlier start was interrupted while it set up the TPM; beginning anew")
       try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
-        try device.removeCounter(at: index, tag: tag)
+        try device.remove(indices)
       }
       device = try await provision(thread, records, log)
     case nil: device = try await provision(thread, records, log)
@@ -69,13 +69,21 @@ extension TPMKeyStore {
       try tpm.require(ParentIdentity(handle: device.parentHandle, name: device.parentName))
       return try tpm.unseal(device)
     }
-    board.update { $0.counterIndex = device.counterIndex }
+    board.update {
+      $0.counterIndex = device.indices.counter
+      $0.retryIndex = device.indices.retries
+    }
     let store = TPMKeyStore(thread: thread, board: board, device: device, payload: payload)
     return (store, payload.secret)
   }
 
   private static func decode(_ bytes: [UInt8]?) throws(KeyStoreError) -> DeviceRecord? {
     guard let bytes else { return nil }
+    if DeviceRecord.isOfVersion1(bytes) {
+      throw .failed(
+        "the device record is of version 1, which no release has written and this one does not read: begin anew with an "
+          + "empty state folder")
+    }
     guard let record = DeviceRecord.decode(bytes) else {
       throw .failed("the device record is damaged, or of a newer version: restore the state folder from a backup")
     }
@@ -103,17 +111,18 @@ extension TPMKeyStore {
     _ thread: TPMThread, _ records: any DeviceRecordStore, _ log: Logger
   ) async throws(KeyStoreError) -> SealedDevice {
     let tag = SystemRandom().bytes(DeviceRecord.tagCount)
-    let (parent, index) = try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
-      (try device.findOrMakeStorageRoot(), try device.freeCounterIndex())
+    let (parent, free) = try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
+      (try device.findOrMakeStorageRoot(), try device.freeIndices())
     }
-    try await save(.provisioning(counterIndex: index, counterTag: tag), records)
+    let indices = IndexPlaces(counter: free.counter, retries: free.retries, tag: tag)
+    try await save(.provisioning(indices), records)
     let device = try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
-      try device.provision(parent: parent, counterIndex: index, tag: tag)
+      try device.provision(parent: parent, indices: indices)
     }
     try await save(.sealed(device), records)
     log.notice(
-      "TPM: set up, with storage root key 0x\(String(parent.handle, radix: 16)) and signature counter at NV index "
-        + "0x\(String(index, radix: 16))")
+      "TPM: set up, with storage root key 0x\(String(parent.handle, radix: 16)), signature counter at NV index "
+        + "0x\(String(indices.counter, radix: 16)) and PIN retry record at 0x\(String(indices.retries, radix: 16))")
     return device
   }
 }

@@ -31,7 +31,8 @@ package final class TPMKeyStore: KeyStore {
   private let thread: TPMThread
   private let board: StatusBoard
   private let device: SealedDevice
-  private let counter: NVCounter
+  private let counter: NVIndex
+  private let retries: NVIndex
   private let era: Lock<Era>
   /// Made by ``makeDeviceSecret(caller:presence:)``, until ``adopt(_:)``.
   private let nextEra = Lock<Era?>(nil)
@@ -51,7 +52,8 @@ package final class TPMKeyStore: KeyStore {
     self.thread = thread
     self.board = board
     self.device = device
-    counter = device.counter(payload)
+    counter = device.indices.counter(payload.indexAuthorization)
+    retries = device.indices.retries(payload.indexAuthorization)
     era = Lock(Era(payload))
   }
 
@@ -76,7 +78,7 @@ package final class TPMKeyStore: KeyStore {
   package func createKey(
     _ algorithm: COSEAlgorithm, binding: KeyBinding, caller: Caller, presence: borrowing Presence
   ) async throws(KeyStoreError) -> (key: CredentialKey, publicKey: CredentialPublicKey) {
-    try check(presence.operation == .register && presence.relyingPartyID == binding.relyingPartyID)
+    try check(presence.operation == .register && presence.scope.hash == binding.relyingPartyIDHash)
     guard algorithms.contains(algorithm) else { throw .unsupportedAlgorithm }
     let era = currentEra
     let authorization = try authorization(binding, in: era)
@@ -99,7 +101,7 @@ package final class TPMKeyStore: KeyStore {
     let operation = presence.operation
     try check(
       (operation == .authenticate || operation == .register)
-        && presence.relyingPartyID == key.binding.relyingPartyID)
+        && presence.scope.hash == key.binding.relyingPartyIDHash)
     guard digest.count == key.algorithm.digestCount else {
       throw .failed("a digest of \(digest.count) bytes does not fit the algorithm \(key.algorithm)")
     }
@@ -169,7 +171,7 @@ package final class TPMKeyStore: KeyStore {
       [counter, base = currentEra.payload.counterBase] device throws(KeyStoreError) -> (SealedPayload, WrappedObject) in
       // Every block after this one is of a greater reading.
       let payload = SealedPayload(
-        secret: fresh, counterAuthorization: counter.authorization,
+        secret: fresh, indexAuthorization: counter.authorization,
         counterBase: CounterLease.baseAfterReset(reading: try device.read(counter), base: base))
       return (payload, try device.withTPM { tpm throws in try tpm.seal(try payload.encoded()) })
     }
@@ -194,6 +196,24 @@ package final class TPMKeyStore: KeyStore {
     thread.post { device in
       device.evict { _ in true }
     } orElse: {
+    }
+  }
+
+  package var secret: DeviceSecret { currentEra.payload.secret }
+
+  package func retryRecord(caller: Caller) async throws(KeyStoreError) -> RetryRecord {
+    try await thread.perform(for: caller.workSource) { [retries] device throws(KeyStoreError) in
+      try device.readRecord(retries)
+    }
+  }
+
+  /// Where it fails because the TPM did not answer in time, the TPM may write it yet, but before everything that comes
+  /// later. What was counted before a reset is not written over what comes with it.
+  package func save(_ record: RetryRecord, caller: Caller) async throws(KeyStoreError) {
+    let era = currentEra
+    try await thread.perform(for: caller.workSource) { [self] device throws(KeyStoreError) in
+      try check(era)
+      try device.write(record, to: retries)
     }
   }
 

@@ -22,6 +22,8 @@ package struct TPMStatus: Equatable, Sendable {
   package var storageRootHandle: UInt32?
   /// NV index of the signature counter.
   package var counterIndex: UInt32?
+  /// NV index of the PIN retry record.
+  package var retryIndex: UInt32?
   package var loadedKeys: Int
   /// Requests that wait for the TPM.
   package var queueLength: Int

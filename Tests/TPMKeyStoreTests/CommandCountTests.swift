@@ -62,4 +62,36 @@ import WebAuthn
     #expect(bench.fixture.counts.isEmpty)
     await bench.store.stop()
   }
+
+  /// Each PIN attempt costs one write before it and one after it, each of one command.
+  @Test func theRetryRecordIsOneCommand() async throws {
+    let bench = try await Bench.start()
+    for round in 1...20 {
+      bench.fixture.resetCounts()
+      try await bench.save(1, UInt8(round))
+      #expect(bench.fixture.counts == [Command.nvWrite: 1])
+      bench.fixture.resetCounts()
+      #expect(try await bench.read() == RetryRecord(generation: 1, failures: UInt8(round)))
+      #expect(bench.fixture.counts == [Command.nvRead: 1])
+    }
+    bench.fixture.resetCounts()
+    #expect(bench.store.secret === bench.secret)
+    #expect(bench.fixture.counts.isEmpty)
+    await bench.store.stop()
+  }
+
+  /// A new connection looks at the index once.
+  @Test func aNewConnectionLooksAtTheRetryRecordOnce() async throws {
+    let bench = try await Bench.start()
+    let (key, _) = try await bench.key()
+    bench.fixture.hangUp()
+    _ = try await bench.sign(with: key)
+    bench.fixture.resetCounts()
+    try await bench.save(1)
+    #expect(bench.fixture.counts[Command.nvWrite] == 1 && bench.fixture.commands.count <= 4)
+    bench.fixture.resetCounts()
+    _ = try await bench.read()
+    #expect(bench.fixture.counts == [Command.nvRead: 1])
+    await bench.store.stop()
+  }
 }

@@ -13,17 +13,18 @@ import Testing
   @Test func aRemovedCounterIsAClearError() async throws {
     let bench = try await Bench.start()
     await bench.store.stop()
-    try redefine(bench) { _, _, _ throws(TPMError) in }
+    try bench.redefine(.signatureCounter) { _, _, _ throws(TPMError) in }
     try await expectRefusal(bench, "somebody has removed it")
   }
 
   @Test func anIndexWithoutAValueIsNotOurs() async throws {
     let bench = try await Bench.start()
     await bench.store.stop()
-    let authorization = try payload(bench).counterAuthorization
-    try redefine(bench) { context, session, device throws(TPMError) in
-      try context.defineCounter(
-        at: device.counterIndex, tag: device.counterTag, authorization: authorization.bytes, session: session)
+    let authorization = try bench.payload().indexAuthorization
+    try bench.redefine(.signatureCounter) { context, session, device throws(TPMError) in
+      try context.defineIndex(
+        .counter, at: device.indices.counter, tag: device.indices.tag, authorization: authorization.bytes,
+        session: session)
     }
     try await expectRefusal(bench, "defined in its place")
   }
@@ -31,10 +32,10 @@ import Testing
   @Test func anIndexWithAnotherTagIsNotOurs() async throws {
     let bench = try await Bench.start()
     await bench.store.stop()
-    let authorization = try payload(bench).counterAuthorization
-    try redefine(bench) { context, session, device throws(TPMError) in
-      try context.defineCounter(
-        at: device.counterIndex, tag: [UInt8](repeating: 1, count: 32), authorization: authorization.bytes,
+    let authorization = try bench.payload().indexAuthorization
+    try bench.redefine(.signatureCounter) { context, session, device throws(TPMError) in
+      try context.defineIndex(
+        .counter, at: device.indices.counter, tag: [UInt8](repeating: 1, count: 32), authorization: authorization.bytes,
         session: session)
     }
     try await expectRefusal(bench, "defined in its place")
@@ -45,13 +46,13 @@ import Testing
   func anIndexWithOtherAttributesIsNotOurs(attributes: String) async throws {
     let bench = try await Bench.start()
     await bench.store.stop()
-    let device = try sealed(bench)
-    try redefine(bench) { _, _, _ throws(TPMError) in }
+    let device = try bench.sealedDevice()
+    try bench.redefine(.signatureCounter) { _, _, _ throws(TPMError) in }
     let tag = bench.fixture.directory + "/tag"
-    try overwrite(tag, with: device.counterTag)
+    try overwrite(tag, with: device.indices.tag)
     try execute(
       "tpm2_nvdefine",
-      ["-T", bench.fixture.tcti, "-C", "o", "-s", "8", "-a", attributes, "-L", tag, String(device.counterIndex)])
+      ["-T", bench.fixture.tcti, "-C", "o", "-s", "8", "-a", attributes, "-L", tag, String(device.indices.counter)])
     bench.fixture.remove("tag")
     try await expectRefusal(bench, "defined in its place")
   }
@@ -61,10 +62,10 @@ import Testing
     let bench = try await Bench.start()
     await bench.store.stop()
     let stranger = SharedSecret(try .random(count: 32))
-    try redefine(bench) { context, session, device throws(TPMError) in
-      try context.defineCounter(
-        at: device.counterIndex, tag: device.counterTag, authorization: stranger.bytes, session: session)
-      guard let counter = try context.reference(to: device.counterIndex) else { return }
+    try bench.redefine(.signatureCounter) { context, session, device throws(TPMError) in
+      try context.defineIndex(
+        .counter, at: device.indices.counter, tag: device.indices.tag, authorization: stranger.bytes, session: session)
+      guard let counter = try context.reference(to: device.indices.counter) else { return }
       try context.incrementCounter(counter, authorization: stranger.bytes)
     }
     try await expectRefusal(bench, "somebody has defined it anew")
@@ -84,11 +85,12 @@ import Testing
     var last: UInt32 = 0
     for _ in 0..<3000 { last = try await bench.store.nextSignatureCounter(caller: caller(1)) }
     await bench.store.stop()
-    let authorization = try payload(bench).counterAuthorization
-    try redefine(bench) { context, session, device throws(TPMError) in
-      try context.defineCounter(
-        at: device.counterIndex, tag: device.counterTag, authorization: authorization.bytes, session: session)
-      guard let counter = try context.reference(to: device.counterIndex) else { return }
+    let authorization = try bench.payload().indexAuthorization
+    try bench.redefine(.signatureCounter) { context, session, device throws(TPMError) in
+      try context.defineIndex(
+        .counter, at: device.indices.counter, tag: device.indices.tag, authorization: authorization.bytes,
+        session: session)
+      guard let counter = try context.reference(to: device.indices.counter) else { return }
       try context.incrementCounter(counter, authorization: authorization.bytes)
     }
     let again = try await Bench.start(bench.fixture, records: bench.records)
@@ -104,7 +106,8 @@ import Testing
     let bench = try await Bench.start(first.fixture, records: first.records)
     var values: [UInt32] = []
     for _ in 0..<3000 { values.append(try await bench.store.nextSignatureCounter(caller: caller(1))) }
-    bench.fixture.advanceCounters(by: 998)
+    // So far that it does not catch up in the attempts that are made ahead.
+    bench.fixture.advanceCounters(by: 900)
     let error = await #expect(throws: KeyStoreError.self) {
       while values.count < 6000 { values.append(try await bench.store.nextSignatureCounter(caller: caller(1))) }
     }
@@ -116,10 +119,10 @@ import Testing
   @Test(arguments: [false, true]) func aCounterThatIsRemovedMeanwhileIsAClearError(replaced: Bool) async throws {
     let bench = try await Bench.start()
     let stranger = SharedSecret(try .random(count: 32))
-    try redefine(bench) { context, session, device throws(TPMError) in
+    try bench.redefine(.signatureCounter) { context, session, device throws(TPMError) in
       guard replaced else { return }
-      try context.defineCounter(
-        at: device.counterIndex, tag: [], authorization: stranger.bytes, session: session)
+      try context.defineIndex(
+        .counter, at: device.indices.counter, tag: [], authorization: stranger.bytes, session: session)
     }
     let error = await #expect(throws: KeyStoreError.self) {
       try await bench.store.nextSignatureCounter(caller: caller(1))
@@ -128,40 +131,9 @@ import Testing
     await bench.store.stop()
   }
 
-  private func sealed(_ bench: Bench) throws -> SealedDevice {
-    guard case .sealed(let device) = DeviceRecord.decode(bench.records.current ?? []) else { throw Unexpected() }
-    return device
-  }
-
-  /// As who can read the state folder and use the TPM can have it.
-  private func payload(_ bench: Bench) throws -> SealedPayload {
-    let device = TPMDevice(
-      connection: .tcti(bench.fixture.tcti), software: nil, ownerAuthorization: nil,
-      board: StatusBoard(connection: .tcti(bench.fixture.tcti)), log: .silent, clock: ManualTime())
-    let sealed = try sealed(bench)
-    try device.require(ParentIdentity(handle: sealed.parentHandle, name: sealed.parentName))
-    return try device.unseal(sealed)
-  }
-
-  /// Removes the counter, and does what `define` does, with a session of the owner's.
-  private func redefine(
-    _ bench: Bench, _ define: (inout TPMContext, TPMSession, SealedDevice) throws(TPMError) -> Void
-  ) throws {
-    let device = try sealed(bench)
-    var context = try TPMContext(tcti: bench.fixture.tcti)
-    try context.withSession(saltedWith: nil, encrypting: []) { context, session throws(TPMError) in
-      try context.undefineIndex(device.counterIndex, session: session)
-      try define(&context, session, device)
-    }
-  }
-
   private func expectRefusal(
     _ bench: Bench, _ part: String, sourceLocation: SourceLocation = #_sourceLocation
   ) async throws {
-    let error = await #expect(throws: KeyStoreError.self, sourceLocation: sourceLocation) {
-      try await Bench.start(bench.fixture, records: bench.records)
-    }
-    let text = error?.description ?? ""
-    #expect(text.contains(part) && text.contains("signature counter"), "\(text)", sourceLocation: sourceLocation)
+    try await expectRefusedStart(bench, part, "signature counter", sourceLocation: sourceLocation)
   }
 }

@@ -28,12 +28,12 @@ import Testing
   }
 
   private let sealed = SealedDevice(
-    parentHandle: 0x8100_0001, parentName: [0, 11] + [UInt8](repeating: 7, count: 32), counterIndex: 0x0180_C500,
-    counterTag: [UInt8](repeating: 9, count: 32),
+    parentHandle: 0x8100_0001, parentName: [0, 11] + [UInt8](repeating: 7, count: 32),
+    indices: IndexPlaces(counter: 0x0180_C500, retries: 0x0180_C501, tag: [UInt8](repeating: 9, count: 32)),
     secret: WrappedObject(publicArea: [1, 2, 3], privateArea: [UInt8](repeating: 4, count: 200)))
 
   @Test func recordsComeBack() {
-    for record in [DeviceRecord.sealed(sealed), .provisioning(counterIndex: 0x0180_C501, counterTag: [1, 2])] {
+    for record in [DeviceRecord.sealed(sealed), .provisioning(sealed.indices)] {
       #expect(DeviceRecord.decode(record.encoded()) == record)
     }
     let object = WrappedObject(publicArea: [1], privateArea: [])
@@ -57,27 +57,54 @@ import Testing
 
   /// Records of this version must open for ever.
   @Test func theFormatIsFixed() {
-    let record = DeviceRecord.provisioning(counterIndex: 0x0180_C5AB, counterTag: [0xaa, 0xbb])
-    #expect(record.encoded().hex == "43534452" + "01" + "01" + "0180c5ab" + "0002aabb")
+    let tag = [UInt8](repeating: 0xaa, count: 32)
+    let indices = IndexPlaces(counter: 0x0180_C5AB, retries: 0x0180_C5CD, tag: tag)
+    let indicesHex = "0180c5ab" + "0180c5cd" + "0020" + tag.hex
+    #expect(DeviceRecord.provisioning(indices).encoded().hex == "43534452" + "02" + "01" + indicesHex)
     let device = SealedDevice(
-      parentHandle: 0x8100_0001, parentName: [1], counterIndex: 2, counterTag: [3],
+      parentHandle: 0x8100_0001, parentName: [1], indices: indices,
       secret: WrappedObject(publicArea: [4], privateArea: [5]))
     #expect(
       DeviceRecord.sealed(device).encoded().hex
-        == "43534452" + "01" + "02" + "81000001" + "000101" + "00000002" + "000103" + "000104" + "000105")
+        == "43534452" + "02" + "02" + "81000001" + "000101" + indicesHex + "000104" + "000105")
+  }
+
+  /// A record that somebody has made up must not name whatever has no policy.
+  @Test(arguments: [0, 31, 33]) func aTagHasItsLength(count: Int) {
+    var indices = sealed.indices
+    indices.tag = [UInt8](repeating: 9, count: count)
+    #expect(DeviceRecord.decode(DeviceRecord.provisioning(indices).encoded()) == nil)
+  }
+
+  @Test func theRetryRecordIsFixed() throws {
+    let record = RetryRecord(generation: 0x0102_0304_0506_0708, failures: 9)
+    #expect(record.encoded.hex == "0102030405060708" + "09" + "00000000000000")
+    var random = SeededGenerator()
+    print("seed \(random.seed)")
+    for _ in 0..<1000 {
+      let record = RetryRecord(
+        generation: .random(in: .min ... .max, using: &random), failures: .random(in: .min ... .max, using: &random))
+      #expect(RetryRecord(encoded: record.encoded) == record)
+    }
+    for count in [0, 8, 9, 15, 17] { #expect(RetryRecord(encoded: [UInt8](repeating: 0, count: count)) == nil) }
+    for index in 9..<16 {
+      var other = record.encoded
+      other[index] = 1
+      #expect(RetryRecord(encoded: other) == nil)
+    }
   }
 
   @Test func thePayloadComesBack() throws {
     let payload = SealedPayload(
       secret: DeviceSecret(try SecretBytes.random(count: 32)),
-      counterAuthorization: SharedSecret(try SecretBytes.random(count: 32)), counterBase: 0x0102_0304_0506_0708)
+      indexAuthorization: SharedSecret(try SecretBytes.random(count: 32)), counterBase: 0x0102_0304_0506_0708)
     let encoded = try payload.encoded()
     let count = encoded.bytes.count
     #expect(count == 72)
     let result = try SealedPayload.decode(encoded.bytes)
     let decoded = try #require(result)
     #expect(decoded.secret.copied == payload.secret.copied)
-    let isSame = decoded.counterAuthorization.bytes.isEqual(to: payload.counterAuthorization.bytes)
+    let isSame = decoded.indexAuthorization.bytes.isEqual(to: payload.indexAuthorization.bytes)
     #expect(isSame)
     #expect(decoded.counterBase == payload.counterBase)
     let tooShort = try SealedPayload.decode(try SecretBytes.random(count: 71))

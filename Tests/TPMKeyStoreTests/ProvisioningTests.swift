@@ -25,10 +25,10 @@ import WebAuthn
   }
 
   /// Every command of the first start fails once, or the connection breaks there: the next start succeeds, and the TPM
-  /// then holds one storage root key, one index and nothing loaded.
+  /// then holds one storage root key, two indices and nothing loaded.
   @Test(arguments: [
-    Command.createPrimary, Command.evictControl, Command.defineSpace, Command.increment, Command.nvRead,
-    Command.create, Command.load, Command.unseal, Command.startSession, Command.flush,
+    Command.createPrimary, Command.evictControl, Command.defineSpace, Command.undefineSpace, Command.increment,
+    Command.nvRead, Command.nvWrite, Command.create, Command.load, Command.unseal, Command.startSession, Command.flush,
   ])
   func anInterruptedStartLeavesNoOrphan(command: UInt32) async throws {
     let fixture = try SoftwareTPMFixture()
@@ -44,9 +44,39 @@ import WebAuthn
     await bench.store.stop()
     var context = try TPMContext(tcti: fixture.tcti)
     #expect(try context.handles(from: 0x8100_0000) == [0x8100_0001])
-    #expect(try context.handles(from: 0x0100_0000).filter { TPMPlaces.counters.contains($0) }.count == 1)
+    #expect(try context.handles(from: 0x0100_0000).filter { TPMPlaces.indices.contains($0) }.count == 2)
     #expect(try context.handles(from: 0x8000_0000).isEmpty)
     #expect(try context.handles(from: 0x0200_0000).isEmpty)
+  }
+
+  /// The same at each single command, on a TPM that has nothing yet.
+  @Test func anInterruptionAtAnyCommandLeavesNoOrphan() async throws {
+    let first = try await Bench.start()
+    let commands = first.fixture.commands
+    await first.store.stop()
+    #expect(commands.filter { $0 == Command.defineSpace }.count == 2)
+    for (number, (command, after)) in places(commands).enumerated() {
+      let fixture = try SoftwareTPMFixture()
+      let records = MemoryRecords()
+      fixture.failOnce(command, after: after, with: 0x84)
+      let interrupted = try? await Bench.start(fixture, records: records)
+      await interrupted?.store.stop()
+      // In the middle of clearing up, too.
+      fixture.forgetAnswers()
+      if number.isMultiple(of: 2) {
+        fixture.failOnce(Command.undefineSpace, after: 1, with: 0x84)
+        if let bench = try? await Bench.start(fixture, records: records) { await bench.store.stop() }
+        fixture.forgetAnswers()
+      }
+      let bench = try await Bench.start(fixture, records: records)
+      #expect(try await bench.read() == RetryRecord())
+      #expect(try await bench.store.nextSignatureCounter(caller: caller(1)) == 1024)
+      await bench.store.stop()
+      var context = try TPMContext(tcti: fixture.tcti)
+      let indices = try context.handles(from: 0x0100_0000).filter { TPMPlaces.indices.contains($0) }
+      let device = try bench.sealedDevice()
+      #expect(indices == [device.indices.counter, device.indices.retries], "command \(number)")
+    }
   }
 
   @Test(arguments: [1, 2]) func aRecordThatCannotBeSavedLeavesNoOrphan(save: Int) async throws {
@@ -57,7 +87,7 @@ import WebAuthn
     let bench = try await Bench.start(fixture, records: records)
     await bench.store.stop()
     var context = try TPMContext(tcti: fixture.tcti)
-    #expect(try context.handles(from: 0x0100_0000).filter { TPMPlaces.counters.contains($0) }.count == 1)
+    #expect(try context.handles(from: 0x0100_0000).filter { TPMPlaces.indices.contains($0) }.count == 2)
   }
 
   /// The record names an index that is another's by now: it is not removed.
@@ -65,9 +95,11 @@ import WebAuthn
     let bench = try await Bench.start()
     await bench.store.stop()
     let index = try #require(bench.store.status.counterIndex)
-    let claim = DeviceRecord.provisioning(counterIndex: index, counterTag: [UInt8](repeating: 1, count: 32))
+    let claim = DeviceRecord.provisioning(
+      IndexPlaces(counter: index, retries: index + 1, tag: [UInt8](repeating: 1, count: 32)))
     let other = try await Bench.start(bench.fixture, records: MemoryRecords(claim.encoded()))
-    #expect(other.store.status.counterIndex == index + 1)
+    #expect(other.store.status.counterIndex == index + 2)
+    #expect(other.store.status.retryIndex == index + 3)
     await other.store.stop()
     let again = try await Bench.start(bench.fixture, records: bench.records)
     await again.store.stop()
@@ -124,6 +156,36 @@ import WebAuthn
     // Once set up, the owner is not needed.
     let bench = try await Bench.start(fixture, records: records)
     await bench.store.stop()
+  }
+
+  /// What the record says of foreign indices is not believed, even where it knows their policies.
+  @Test func aMadeUpRecordRemovesNothing() async throws {
+    let fixture = try SoftwareTPMFixture()
+    let tag = [UInt8](repeating: 7, count: 32)
+    try overwrite(fixture.directory + "/tag", with: tag)
+    try execute(
+      "tpm2_nvdefine",
+      [
+        "-T", fixture.tcti, "-C", "o", "-s", "8", "-a", "authread|authwrite", "-L", fixture.directory + "/tag",
+        "0x1500001",
+      ])
+    fixture.remove("tag")
+    let claim = DeviceRecord.provisioning(IndexPlaces(counter: 0x0150_0001, retries: 0x0150_0001, tag: tag))
+    let bench = try await Bench.start(fixture, records: MemoryRecords(claim.encoded()))
+    await bench.store.stop()
+    var context = try TPMContext(tcti: fixture.tcti)
+    #expect(try context.handles(from: 0x0150_0000).contains(0x0150_0001))
+  }
+
+  /// As the version before this one wrote them, which no release was.
+  @Test(arguments: ["0101" + "0180c500" + "0002aabb", "0102" + "81000001" + "000101" + "0180c500" + "000103"])
+  func aRecordOfVersion1IsRefused(rest: String) async throws {
+    let fixture = try SoftwareTPMFixture()
+    let records = MemoryRecords([UInt8](hex: "43534452" + rest))
+    let error = await #expect(throws: KeyStoreError.self) { try await Bench.start(fixture, records: records) }
+    #expect(error?.description.contains("is of version 1") == true)
+    #expect(fixture.counts[Command.defineSpace] == nil && fixture.counts[Command.undefineSpace] == nil)
+    #expect(records.current == [UInt8](hex: "43534452" + rest))
   }
 
   @Test func aDamagedRecordIsAClearError() async throws {

@@ -102,7 +102,7 @@ func presence(_ operation: Policy.Operation, relyingParty: String = "example.com
       name: "test", callers: [CallerPattern(user: 1000)], relyingParties: [.any],
       operations: [.register, .authenticate, .reset])
   ])
-  return try rules.judge(caller(1), operation, relyingPartyID: operation == .reset ? nil : relyingParty)
+  return try rules.judge(caller(1), operation, operation == .reset ? .all : .relyingParty(relyingParty))
 }
 
 func isValid(_ signature: [UInt8], _ message: [UInt8], by key: CredentialPublicKey) -> Bool {
@@ -122,6 +122,7 @@ enum Command {
   static let defineSpace: UInt32 = 0x12A
   static let undefineSpace: UInt32 = 0x122
   static let nvRead: UInt32 = 0x14E
+  static let nvWrite: UInt32 = 0x137
   static let create: UInt32 = 0x153
   static let load: UInt32 = 0x157
   static let sign: UInt32 = 0x15D
@@ -129,6 +130,15 @@ enum Command {
   static let flush: UInt32 = 0x165
   static let startSession: UInt32 = 0x176
   static let capability: UInt32 = 0x17A
+}
+
+/// Where each of these commands stands, as `failOnce` wants it: the command, and how many of the same come before.
+func places(_ commands: [UInt32]) -> [(command: UInt32, after: Int)] {
+  var seen: [UInt32: Int] = [:]
+  return commands.map { command in
+    defer { seen[command, default: 0] += 1 }
+    return (command, seen[command] ?? 0)
+  }
 }
 
 /// Response codes.

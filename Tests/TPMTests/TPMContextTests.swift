@@ -83,11 +83,11 @@ import Testing
     let parent = pair.parent
     let box = Box(try SecretBytes.random(count: 32))
     try pair.context.withSession(saltedWith: parent, encrypting: .command) { context, session throws(TPMError) in
-      try context.defineCounter(
-        at: 0x0180_C500, tag: [UInt8](repeating: 5, count: 32), authorization: box.secret, session: session)
+      try context.defineIndex(
+        .counter, at: 0x0180_C500, tag: [UInt8](repeating: 5, count: 32), authorization: box.secret, session: session)
     }
     let information = try pair.context.informationOnIndex(0x0180_C500)
-    #expect(information == NVIndexInformation(isCounter: true, isWritten: false, tag: [UInt8](repeating: 5, count: 32)))
+    #expect(information == NVIndexInformation(kind: .counter, isWritten: false, tag: [UInt8](repeating: 5, count: 32)))
     let found = try pair.context.reference(to: 0x0180_C500)
     let counter = try #require(found)
     #expect(throws: TPMError.self) { try pair.context.readCounter(counter, authorization: box.secret) }
@@ -113,7 +113,7 @@ import Testing
     for _ in 0..<3 {
       try pair.context.withSession(saltedWith: pair.parent, encrypting: .command) { context, session throws(TPMError) in
         try context.undefineIndex(0x0180_C500, session: session)
-        try context.defineCounter(at: 0x0180_C500, tag: [], authorization: box.secret, session: session)
+        try context.defineIndex(.counter, at: 0x0180_C500, tag: [], authorization: box.secret, session: session)
       }
       let found = try pair.context.reference(to: 0x0180_C500)
       let counter = try #require(found)
@@ -122,6 +122,50 @@ import Testing
         let value = try pair.context.readCounter(counter, authorization: box.secret)
         #expect(value > last)
         last = value
+      }
+    }
+  }
+
+  /// Data is read and written with its own authorization value alone, and no guess locks anything.
+  @Test func dataIsForWhoHasItsAuthorization() throws {
+    let fixture = try SoftwareTPMFixture()
+    var pair = try prepare(fixture)
+    let box = Box(try SecretBytes.random(count: 32))
+    let tag = [UInt8](repeating: 5, count: 32)
+    try pair.context.withSession(saltedWith: pair.parent, encrypting: .command) { context, session throws(TPMError) in
+      try context.defineIndex(.data(count: 16), at: 0x0180_C500, tag: tag, authorization: box.secret, session: session)
+    }
+    let found = try pair.context.reference(to: 0x0180_C500)
+    let index = try #require(found)
+    #expect(throws: TPMError.self) { try pair.context.readIndex(index, count: 16, authorization: box.secret) }
+    let before = try pair.context.informationOnIndex(0x0180_C500)
+    #expect(before == NVIndexInformation(kind: .data(count: 16), isWritten: false, tag: tag))
+    for value in UInt8(1)...3 {
+      try pair.context.writeIndex(index, [UInt8](repeating: value, count: 16), authorization: box.secret)
+      let read = try pair.context.readIndex(index, count: 16, authorization: box.secret)
+      #expect(read == [UInt8](repeating: value, count: 16))
+    }
+    let after = try pair.context.informationOnIndex(0x0180_C500)
+    #expect(after == NVIndexInformation(kind: .data(count: 16), isWritten: true, tag: tag))
+    // Zeros at the end are no part of an authorization value: one zero is the empty one.
+    let empty = Box(try SecretBytes(count: 1) { $0[0] = 0 })
+    for _ in 0..<50 {
+      let wrong = Box(try SecretBytes.random(count: 32))
+      for other in [empty, wrong] {
+        let reading = #expect(throws: TPMError.self) {
+          try pair.context.readIndex(index, count: 16, authorization: other.secret)
+        }
+        let writing = #expect(throws: TPMError.self) {
+          try pair.context.writeIndex(index, [UInt8](repeating: 9, count: 16), authorization: other.secret)
+        }
+        #expect(reading?.kind == .authorization && writing?.kind == .authorization)
+      }
+    }
+    let last = try pair.context.readIndex(index, count: 16, authorization: box.secret)
+    #expect(last == [UInt8](repeating: 3, count: 16))
+    for size in [17, 5000] {
+      #expect(throws: TPMError.self) {
+        try pair.context.writeIndex(index, [UInt8](repeating: 9, count: size), authorization: box.secret)
       }
     }
   }
