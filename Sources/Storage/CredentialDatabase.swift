@@ -3,16 +3,16 @@ internal import Crypto
 package import Platform
 internal import WebAuthn
 
-/// The credentials of one daemon in one SQLite file, credentials.db: every change is durable when the call returns, and
-/// every record is sealed under the device secret.
+/// The credentials, settings and large blobs of one daemon in one SQLite file, credentials.db: every change is durable
+/// when the call returns, and every record is sealed under the device secret.
 ///
 /// A disk that is full or read-only, or fails, makes calls fail; they work again when the disk does. A file that is
 /// damaged, newer or not ours is left alone, and every call says so until the daemon is started with another.
 package actor CredentialDatabase {
-  private let directory: StateDirectory
+  let directory: StateDirectory
   private let executor: ThreadExecutor
-  private let maximumCredentials: Int
-  private let random: any RandomSource
+  let maximumCredentials: Int
+  let random: any RandomSource
   private let log: Logger
   private let fileSystem: String?
 
@@ -75,7 +75,7 @@ package actor CredentialDatabase {
 
   // MARK: The file
 
-  private func opened() throws(StoreError) -> CredentialFile {
+  func opened() throws(StoreError) -> CredentialFile {
     if let refusal { throw refusal }
     if let file { return file }
     let file: CredentialFile
@@ -98,12 +98,12 @@ package actor CredentialDatabase {
     return file
   }
 
-  private func unlocked() throws(StoreError) -> RowKeys {
+  func unlocked() throws(StoreError) -> RowKeys {
     guard let keys else { throw .unavailable("the device secret has not been unsealed yet") }
     return keys
   }
 
-  private func derived(from secret: DeviceSecret) throws(StoreError) -> RowKeys {
+  func derived(from secret: DeviceSecret) throws(StoreError) -> RowKeys {
     do {
       return try RowKeys(secret)
     } catch {
@@ -112,7 +112,7 @@ package actor CredentialDatabase {
   }
 
   /// Reads. A failure of SQLite closes the file: the next call opens it anew, and so finds a disk that works again.
-  private func read<Result>(_ body: (CredentialFile) throws(StoreError) -> Result) throws(StoreError) -> Result {
+  func read<Result>(_ body: (CredentialFile) throws(StoreError) -> Result) throws(StoreError) -> Result {
     let file = try opened()
     do throws(StoreError) {
       return try body(file)
@@ -123,7 +123,7 @@ package actor CredentialDatabase {
   }
 
   /// Changes, in one transaction.
-  private func change<Result>(_ body: (CredentialFile) throws(StoreError) -> Result) throws(StoreError) -> Result {
+  func change<Result>(_ body: (CredentialFile) throws(StoreError) -> Result) throws(StoreError) -> Result {
     // The disk may have become writable since the file was opened.
     if let file, file.isReadOnly { self.file = nil }
     return try read { file throws(StoreError) in
@@ -131,10 +131,25 @@ package actor CredentialDatabase {
     }
   }
 
+  /// Uses these keys from now on, and the device record that they belong to.
+  func adopt(_ keys: RowKeys, _ record: [UInt8]) {
+    self.keys = keys
+    knownRecords = [record]
+    reported = []
+  }
+
+  /// Looks into a file that may hold this device record already, by a reset that was reported as failed.
+  func tolerating(_ record: [UInt8], _ body: () throws(StoreError) -> Void) throws(StoreError) {
+    let before = knownRecords
+    knownRecords.append(record)
+    defer { knownRecords = before }
+    try body()
+  }
+
   // MARK: Rows
 
   /// The credential of a row; nil, and a line in the log, where the row is damaged.
-  private func credential(of row: SealedRow, _ keys: RowKeys) -> Credential? {
+  func credential(of row: SealedRow, _ keys: RowKeys) -> Credential? {
     do throws(RecordError) {
       return try keys.open(row)
     } catch {
@@ -143,116 +158,26 @@ package actor CredentialDatabase {
     }
   }
 
-  private func report(_ id: [UInt8], _ error: RecordError) {
-    guard reported.count < 1000, reported.insert(id).inserted else { return }
-    let digits = id.prefix(32).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    log.error("\(directory.credentialFile): credential \(digits) cannot be used: \(error)")
-  }
-}
-
-extension CredentialDatabase: CredentialStore {
-  package func credential(id: [UInt8], relyingPartyID: String) throws(StoreError) -> Credential? {
-    let keys = try unlocked()
-    guard let row = try read({ file throws(StoreError) in try file.row(id: id) }) else { return nil }
-    guard constantTimeEqual(row.relyingPartyTag, keys.relyingPartyTag(relyingPartyID)) else { return nil }
-    return credential(of: row, keys)
-  }
-
-  package func discoverableCredential(
-    relyingPartyID: String, olderThan position: Int64?
-  ) throws(StoreError) -> (credential: Credential, position: Int64)? {
-    let keys = try unlocked()
-    let tag = keys.relyingPartyTag(relyingPartyID)
-    var position = position ?? .max
-    // A damaged row hides itself, not those behind it.
-    while true {
-      let from = position
-      let row = try read { file throws(StoreError) in
-        try file.discoverableRow(relyingPartyTag: tag, olderThan: from)
-      }
-      guard let row else { return nil }
-      if let credential = credential(of: row, keys) { return (credential, row.sequence) }
-      position = row.sequence
-    }
-  }
-
-  package func discoverableCount(relyingPartyID: String, olderThan position: Int64) throws(StoreError) -> Int {
-    let tag = try unlocked().relyingPartyTag(relyingPartyID)
-    return try read { file throws(StoreError) in
-      try file.discoverableCount(relyingPartyTag: tag, olderThan: position)
-    }
-  }
-
-  package func insert(_ credential: Credential) throws(StoreError) -> [KeyBinding] {
-    let keys = try unlocked()
-    guard credential.key.binding.relyingPartyID == credential.relyingPartyID,
-      credential.key.algorithm == credential.publicKey.algorithm
-    else { throw .unavailable("a credential's key belongs to another relying party or algorithm") }
-    var replaced: [KeyBinding] = []
-    do throws(StoreError) {
-      try change { file throws(StoreError) in replaced = try put(credential, keys, into: file) }
-    } catch {
-      // The change may have been made all the same, where only its last step failed: what the file says now counts.
-      guard let row = try? read({ file throws(StoreError) in try file.row(id: credential.id) }),
-        self.credential(of: row, keys) == credential
-      else { throw error }
-    }
-    return replaced
-  }
-
-  /// - Returns: the binding of the credential that has made way
-  private func put(
-    _ credential: Credential, _ keys: RowKeys, into file: CredentialFile
-  ) throws(StoreError) -> [KeyBinding] {
-    var replaced: [KeyBinding] = []
-    let userTag = keys.userTag(credential.relyingPartyID, credential.userHandle)
-    if credential.isDiscoverable, let row = try file.discoverableRow(userTag: userTag) {
-      try file.delete(sequence: row.sequence)
-      replaced = [KeyBinding(credentialID: row.id, relyingPartyID: credential.relyingPartyID)]
-    }
-    guard file.count - replaced.count < maximumCredentials else {
-      throw .full("the store holds its maximum of \(maximumCredentials) credentials: raise limits.credentials")
-    }
-    let (sequence, isTooGreat) = try file.greatestSequence().addingReportingOverflow(1)
-    guard !isTooGreat else { throw .damaged(directory.credentialFile, "a sequence number is too great") }
-    try file.insert(try sealed(credential, sequence: sequence, keys))
-    return replaced
-  }
-
-  package func reset(to secret: DeviceSecret, record: [UInt8]) throws(StoreError) {
-    // Everything that can fail comes before the transaction, so that keys and file change together.
-    let keys = try derived(from: secret)
-    do throws(StoreError) {
-      try change { file throws(StoreError) in
-        try file.deleteAll()
-        try file.setDeviceRecord(record)
-      }
-    } catch {
-      // The change may have been made all the same: what the file says now counts.
-      let before = (self.keys, knownRecords)
-      self.keys = nil
-      defer { (self.keys, knownRecords) = before }
-      guard let file = try? opened(), (try? file.deviceRecord()) == record else { throw error }
-    }
-    self.keys = keys
-    knownRecords = [record]
-    reported = []
-  }
-
-  package func remainingDiscoverableCredentials() throws(StoreError) -> Int {
-    max(0, maximumCredentials - (try count()))
-  }
-
-  package func count() throws(StoreError) -> Int {
-    try opened().count
-  }
-
-  private func sealed(_ credential: Credential, sequence: Int64, _ keys: RowKeys) throws(StoreError) -> SealedRow {
+  func sealed(_ credential: Credential, sequence: Int64, _ keys: RowKeys) throws(StoreError) -> SealedRow {
     do throws(CryptoError) {
       return try keys.seal(credential, sequence: sequence, random: random)
     } catch {
       throw .unavailable("sealing a record: \(error)")
     }
+  }
+
+  func sealed(_ plaintext: [UInt8], in slot: Slot, _ keys: RowKeys) throws(StoreError) -> [UInt8] {
+    do throws(CryptoError) {
+      return try keys.seal(plaintext, in: slot, random: random)
+    } catch {
+      throw .unavailable("sealing a record: \(error)")
+    }
+  }
+
+  private func report(_ id: [UInt8], _ error: RecordError) {
+    guard reported.count < 1000, reported.insert(id).inserted else { return }
+    let digits = hexadecimal(id.prefix(32))
+    log.error("\(directory.credentialFile): credential \(digits) cannot be used: \(error)")
   }
 }
 

@@ -3,8 +3,6 @@ internal import Database
 
 /// The open file credentials.db: its statements, rows in and out. Knows no keys.
 final class CredentialFile {
-  private static let columns = "sequence, id, rp_tag, user_tag, discoverable, record"
-
   /// Rows in the file.
   private(set) var count: Int
   /// Whether it could be opened for reading only.
@@ -17,15 +15,24 @@ final class CredentialFile {
   private var connection: Connection
   private var selectID: Statement
   private var selectDiscoverable: Statement
+  private var selectOpen: Statement
   private var countDiscoverable: Statement
+  private var countOpen: Statement
   private var selectUser: Statement
+  private var selectNext: Statement
+  private var selectRelyingParty: Statement
   private var selectSequence: Statement
-  private var selectCount: Statement
   private var insertRow: Statement
+  private var updateRow: Statement
   private var deleteRow: Statement
   private var deleteRows: Statement
   private var selectDevice: Statement
   private var replaceDevice: Statement
+  private var selectSlot: Statement
+  private var replaceSlot: Statement
+  private var deleteSlots: Statement
+  private var selectChanges: Statement
+  private var replaceChanges: Statement
 
   /// Opens the file, or makes it where there is none.
   ///
@@ -37,24 +44,31 @@ final class CredentialFile {
   init(in directory: borrowing StateDirectory, thoroughly: Bool, fileSystem: String?) throws(OpenFailure) {
     let path = directory.credentialFile
     try CredentialSchema.createIfMissing(in: directory, fileSystem: fileSystem)
-    var connection = try CredentialSchema.open(path, thoroughly: thoroughly, fileSystem: fileSystem)
+    var connection = try CredentialSchema.open(directory, thoroughly: thoroughly, fileSystem: fileSystem)
     do throws(DatabaseError) {
-      let select = "SELECT \(CredentialFile.columns) FROM credential WHERE"
-      selectID = try connection.prepare("\(select) id = ?1")
-      selectDiscoverable = try connection.prepare(
-        "\(select) discoverable = 1 AND rp_tag = ?1 AND sequence < ?2 ORDER BY sequence DESC LIMIT 1")
-      countDiscoverable = try connection.prepare(
-        "SELECT count(*) FROM credential WHERE discoverable = 1 AND rp_tag = ?1 AND sequence < ?2")
-      selectUser = try connection.prepare("\(select) discoverable = 1 AND user_tag = ?1")
-      selectSequence = try connection.prepare("SELECT coalesce(max(sequence), 0) FROM credential")
-      selectCount = try connection.prepare("SELECT count(*) FROM credential")
+      selectID = try connection.prepare(CredentialQueries.byID)
+      selectDiscoverable = try connection.prepare(CredentialQueries.discoverable(verified: true))
+      selectOpen = try connection.prepare(CredentialQueries.discoverable(verified: false))
+      countDiscoverable = try connection.prepare(CredentialQueries.discoverableCount(verified: true))
+      countOpen = try connection.prepare(CredentialQueries.discoverableCount(verified: false))
+      selectUser = try connection.prepare(CredentialQueries.byUser)
+      selectNext = try connection.prepare(CredentialQueries.next)
+      selectRelyingParty = try connection.prepare(CredentialQueries.nextRelyingParty)
+      selectSequence = try connection.prepare(CredentialQueries.greatestSequence)
       insertRow = try connection.prepare(
-        "INSERT INTO credential (\(CredentialFile.columns)) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+        "INSERT INTO credential (\(CredentialQueries.columns)) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
+      updateRow = try connection.prepare(
+        "UPDATE credential SET protection = ?2, record = ?3 WHERE sequence = ?1")
       deleteRow = try connection.prepare("DELETE FROM credential WHERE sequence = ?1")
       deleteRows = try connection.prepare("DELETE FROM credential")
       selectDevice = try connection.prepare("SELECT record FROM device WHERE slot = 1")
       replaceDevice = try connection.prepare("INSERT OR REPLACE INTO device (slot, record) VALUES (1, ?1)")
-      count = Int(try selectCount.first { $0.integer(0) } ?? 0)
+      selectSlot = try connection.prepare("SELECT record FROM sealed WHERE slot = ?1")
+      replaceSlot = try connection.prepare("INSERT OR REPLACE INTO sealed (slot, record) VALUES (?1, ?2)")
+      deleteSlots = try connection.prepare("DELETE FROM sealed")
+      selectChanges = try connection.prepare("SELECT changes FROM tally WHERE slot = 1")
+      replaceChanges = try connection.prepare("INSERT OR REPLACE INTO tally (slot, changes) VALUES (1, ?1)")
+      count = Int(try connection.integer(CredentialQueries.count) ?? 0)
     } catch {
       throw OpenFailure(error, path: path)
     }
@@ -65,30 +79,58 @@ final class CredentialFile {
 
   /// Runs `body` as one durable transaction.
   func transaction<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
-    let result = try connection.transaction(translatingBy: note, body)
-    count = try translated { () throws(DatabaseError) in Int(try selectCount.first { $0.integer(0) } ?? 0) }
-    return result
+    // Where the very last step fails, the file is opened again, and counted.
+    let before = count
+    do throws(StoreError) {
+      return try connection.transaction(translatingBy: note, body)
+    } catch {
+      count = before
+      throw error
+    }
   }
+
+  // MARK: Credentials
 
   func row(id: [UInt8]) throws(StoreError) -> SealedRow? {
     try translated { () throws(DatabaseError) in try selectID.first([.bytes(id)], CredentialFile.row) }
   }
 
+  /// The oldest row behind a sequence number.
+  func row(after sequence: Int64) throws(StoreError) -> SealedRow? {
+    try translated { () throws(DatabaseError) in try selectNext.first([.integer(sequence)], CredentialFile.row) }
+  }
+
   /// The newest discoverable row of a relying party before a sequence number.
-  func discoverableRow(relyingPartyTag tag: [UInt8], olderThan sequence: Int64) throws(StoreError) -> SealedRow? {
-    try translated { () throws(DatabaseError) in
-      try selectDiscoverable.first([.bytes(tag), .integer(sequence)], CredentialFile.row)
+  func discoverableRow(
+    relyingPartyTag tag: [UInt8], olderThan sequence: Int64, verified: Bool
+  ) throws(StoreError) -> SealedRow? {
+    let values: [DatabaseValue] = [.bytes(tag), .integer(sequence)]
+    return try translated { () throws(DatabaseError) in
+      verified
+        ? try selectDiscoverable.first(values, CredentialFile.row) : try selectOpen.first(values, CredentialFile.row)
     }
   }
 
-  func discoverableCount(relyingPartyTag tag: [UInt8], olderThan sequence: Int64) throws(StoreError) -> Int {
-    try translated { () throws(DatabaseError) in
-      Int(try countDiscoverable.first([.bytes(tag), .integer(sequence)]) { $0.integer(0) } ?? 0)
+  func discoverableCount(
+    relyingPartyTag tag: [UInt8], olderThan sequence: Int64, verified: Bool
+  ) throws(StoreError) -> Int {
+    let values: [DatabaseValue] = [.bytes(tag), .integer(sequence)]
+    return try translated { () throws(DatabaseError) in
+      Int(
+        (verified
+          ? try countDiscoverable.first(values) { $0.integer(0) } : try countOpen.first(values) { $0.integer(0) }) ?? 0)
     }
   }
 
   func discoverableRow(userTag tag: [UInt8]) throws(StoreError) -> SealedRow? {
     try translated { () throws(DatabaseError) in try selectUser.first([.bytes(tag)], CredentialFile.row) }
+  }
+
+  /// The relying party whose oldest discoverable row is the next behind a sequence number, and that row's number.
+  func relyingParty(after sequence: Int64) throws(StoreError) -> (sequence: Int64, tag: [UInt8])? {
+    try translated { () throws(DatabaseError) in
+      try selectRelyingParty.first([.integer(sequence)]) { ($0.integer(0), $0.bytes(1)) }
+    }
   }
 
   /// The sequence number of the newest row; 0 where there is none.
@@ -97,21 +139,41 @@ final class CredentialFile {
   }
 
   func insert(_ row: SealedRow) throws(StoreError) {
-    _ = try translated { () throws(DatabaseError) in
+    count += try translated { () throws(DatabaseError) in
       try insertRow.run([
         .integer(row.sequence), .bytes(row.id), .bytes(row.relyingPartyTag), .bytes(row.userTag),
-        .integer(row.isDiscoverable ? 1 : 0), .bytes(row.record),
+        .integer(row.isDiscoverable ? 1 : 0), .integer(row.protection), .bytes(row.record),
       ])
     }
   }
 
-  func delete(sequence: Int64) throws(StoreError) {
-    _ = try translated { () throws(DatabaseError) in try deleteRow.run([.integer(sequence)]) }
+  /// Replaces what may change of the row with the same sequence number: not its ID, nor its tags.
+  func update(_ row: SealedRow) throws(StoreError) {
+    _ = try translated { () throws(DatabaseError) in
+      try updateRow.run([.integer(row.sequence), .integer(row.protection), .bytes(row.record)])
+    }
   }
 
-  func deleteAll() throws(StoreError) {
-    _ = try translated { () throws(DatabaseError) in try deleteRows.run() }
+  func delete(sequence: Int64) throws(StoreError) {
+    count -= try translated { () throws(DatabaseError) in try deleteRow.run([.integer(sequence)]) }
   }
+
+  /// Removes every row and what is in the slots.
+  func deleteAll() throws(StoreError) {
+    _ = try translated { () throws(DatabaseError) in try deleteRows.run() + (try deleteSlots.run()) }
+    count = 0
+  }
+
+  /// Changes of rows there have been.
+  func changes() throws(StoreError) -> Int64 {
+    try translated { () throws(DatabaseError) in try selectChanges.first { $0.integer(0) } ?? 0 }
+  }
+
+  func setChanges(_ number: Int64) throws(StoreError) {
+    _ = try translated { () throws(DatabaseError) in try replaceChanges.run([.integer(number)]) }
+  }
+
+  // MARK: Beside the credentials
 
   func deviceRecord() throws(StoreError) -> [UInt8]? {
     try translated { () throws(DatabaseError) in try selectDevice.first { $0.bytes(0) } }
@@ -119,6 +181,14 @@ final class CredentialFile {
 
   func setDeviceRecord(_ record: [UInt8]) throws(StoreError) {
     _ = try translated { () throws(DatabaseError) in try replaceDevice.run([.bytes(record)]) }
+  }
+
+  func sealed(in slot: Slot) throws(StoreError) -> [UInt8]? {
+    try translated { () throws(DatabaseError) in try selectSlot.first([.text(slot.rawValue)]) { $0.bytes(0) } }
+  }
+
+  func set(_ record: [UInt8], in slot: Slot) throws(StoreError) {
+    _ = try translated { () throws(DatabaseError) in try replaceSlot.run([.text(slot.rawValue), .bytes(record)]) }
   }
 
   private func translated<Result>(_ body: () throws(DatabaseError) -> Result) throws(StoreError) -> Result {
@@ -137,6 +207,6 @@ final class CredentialFile {
   private static func row(_ row: borrowing Row) -> SealedRow {
     SealedRow(
       sequence: row.integer(0), id: row.bytes(1), relyingPartyTag: row.bytes(2), userTag: row.bytes(3),
-      isDiscoverable: row.integer(4) == 1, record: row.bytes(5))
+      isDiscoverable: row.integer(4) == 1, protection: row.integer(5), record: row.bytes(6))
   }
 }

@@ -1,19 +1,16 @@
 internal import Authenticator
 internal import CBOR
+internal import Crypto
 internal import Policy
 internal import WebAuthn
-
-/// Why a row is not what this version wrote; the text is for the log.
-struct RecordError: Error, Equatable, CustomStringConvertible {
-  let description: String
-}
 
 /// The sealed part of a row: a canonical CBOR map with integer keys.
 ///
 /// The credential ID and whether it is discoverable are columns of the row, which sealing authenticates. A key that is
-/// not known here is refused, not skipped: a newer version may have meant it as a restriction (credProtect).
+/// not known here is refused, not skipped: a newer version may have meant it as a restriction, as credProtect is one.
 enum CredentialRecord {
   private enum Key: Int64 {
+    /// Absent where the credential was made by U2F; `relyingPartyIDHash` is there then.
     case relyingPartyID = 1
     case relyingPartyName = 2
     case userHandle = 3
@@ -26,7 +23,15 @@ enum CredentialRecord {
     /// 0: the global counter; 1: a constant zero.
     case signatureCounter = 9
     case createdAt = 10
+    /// Absent where it is 1; the column of the row says the same.
+    case protection = 11
+    case hasHMACSecret = 12
+    case hasLargeBlobKey = 13
+    case blob = 14
+    case relyingPartyIDHash = 15
   }
+
+  private typealias Fields = RecordFields<Key>
 
   /// The map, and the array of the public key within it.
   private static let depth = 2
@@ -34,7 +39,7 @@ enum CredentialRecord {
   static func encode(_ credential: Credential) -> [UInt8] {
     var map = CBORMap()
     func set(_ key: Key, _ value: CBORValue?) { map[.integer(key.rawValue)] = value }
-    set(.relyingPartyID, .text(credential.relyingPartyID))
+    set(.relyingPartyID, credential.relyingPartyID.map(CBORValue.text))
     set(.relyingPartyName, credential.relyingPartyName.map(CBORValue.text))
     set(.userHandle, .bytes(credential.userHandle))
     set(.userName, credential.userName.map(CBORValue.text))
@@ -44,16 +49,26 @@ enum CredentialRecord {
     set(.keyBlob, .bytes(credential.key.blob))
     set(.signatureCounter, credential.signatureCounter == .zero ? 1 : 0)
     set(.createdAt, .integer(credential.createdAt))
+    if credential.protection != .userVerificationOptional {
+      set(.protection, .unsigned(UInt64(credential.protection.rawValue)))
+    }
+    set(.hasHMACSecret, credential.hasHMACSecret ? true : nil)
+    set(.hasLargeBlobKey, credential.hasLargeBlobKey ? true : nil)
+    set(.blob, credential.blob.map(CBORValue.bytes))
+    if credential.relyingPartyID == nil {
+      set(.relyingPartyIDHash, .bytes(credential.key.binding.relyingPartyIDHash))
+    }
     return CanonicalCBOR.encode(.map(map))
   }
 
   static func decode(_ bytes: [UInt8], id: [UInt8], isDiscoverable: Bool) throws(RecordError) -> Credential {
-    var fields = try Fields(bytes)
-    let relyingPartyID = try fields.text(.relyingPartyID)
+    var fields = try Fields(bytes, depth: depth)
+    let relyingPartyID = try fields.optionalText(.relyingPartyID)
+    let binding = try binding(&fields, id, relyingPartyID)
     guard let algorithm = COSEAlgorithm(rawValue: try fields.integer(.algorithm)) else {
       throw RecordError(description: "its algorithm is unknown: written by a newer version?")
     }
-    let publicKey = try fields.publicKey(algorithm)
+    let publicKey = try publicKey(&fields, algorithm)
     let counter: SignatureCounter
     switch try fields.integer(.signatureCounter) {
     case 0: counter = .global
@@ -68,13 +83,38 @@ enum CredentialRecord {
       userDisplayName: try fields.optionalText(.userDisplayName),
       isDiscoverable: isDiscoverable,
       publicKey: publicKey,
-      key: CredentialKey(
-        algorithm: algorithm, binding: KeyBinding(credentialID: id, relyingPartyID: relyingPartyID),
-        blob: try fields.bytes(.keyBlob)),
+      key: CredentialKey(algorithm: algorithm, binding: binding, blob: try fields.bytes(.keyBlob)),
       signatureCounter: counter,
+      protection: try protection(&fields),
+      hasHMACSecret: try fields.flag(.hasHMACSecret),
+      hasLargeBlobKey: try fields.flag(.hasLargeBlobKey),
+      blob: try fields.optionalBytes(.blob),
       createdAt: try fields.integer(.createdAt))
     try fields.finish()
     return credential
+  }
+
+  /// The hash is written only where it cannot be computed.
+  private static func binding(
+    _ fields: inout Fields, _ id: [UInt8], _ relyingPartyID: String?
+  ) throws(RecordError) -> KeyBinding {
+    let hash = try fields.optionalBytes(.relyingPartyIDHash)
+    switch (relyingPartyID, hash) {
+    case (.some(let relyingPartyID), nil): return KeyBinding(credentialID: id, relyingPartyID: relyingPartyID)
+    case (nil, .some(let hash)) where hash.count == SHA256.count:
+      return KeyBinding(credentialID: id, relyingPartyIDHash: hash)
+    case (.some, .some), (nil, .some): throw fields.wrong(.relyingPartyIDHash)
+    case (nil, nil): throw fields.wrong(.relyingPartyID)
+    }
+  }
+
+  private static func protection(_ fields: inout Fields) throws(RecordError) -> CredentialProtection {
+    guard let value = fields.take(.protection) else { return .userVerificationOptional }
+    guard let number = value.integer else { throw fields.wrong(.protection) }
+    guard let level = UInt8(exactly: number).flatMap(CredentialProtection.init(rawValue:)),
+      level != .userVerificationOptional
+    else { throw RecordError(description: "its protection is unknown: written by a newer version?") }
+    return level
   }
 
   private static func publicKeyValue(_ key: CredentialPublicKey) -> CBORValue {
@@ -84,70 +124,17 @@ enum CredentialRecord {
     }
   }
 
-  /// The map while it is taken apart: what is left at the end was not understood.
-  private struct Fields {
-    private var map: CBORMap
-
-    init(_ bytes: [UInt8]) throws(RecordError) {
-      do throws(CBORError) {
-        guard case .map(let map) = try CanonicalCBOR.decode(bytes, maximumDepth: depth) else {
-          throw CBORError.truncated
-        }
-        self.map = map
-      } catch {
-        throw RecordError(description: "its record is not a canonical CBOR map")
-      }
-    }
-
-    private mutating func take(_ key: Key) -> CBORValue? {
-      let value = map[.integer(key.rawValue)]
-      map[.integer(key.rawValue)] = nil
-      return value
-    }
-
-    mutating func optionalText(_ key: Key) throws(RecordError) -> String? {
-      switch take(key) {
-      case .none: return nil
-      case .some(.text(let text)): return text
-      case .some: throw wrong(key)
-      }
-    }
-
-    mutating func text(_ key: Key) throws(RecordError) -> String {
-      guard let text = try optionalText(key) else { throw wrong(key) }
-      return text
-    }
-
-    mutating func bytes(_ key: Key) throws(RecordError) -> [UInt8] {
-      guard case .some(.bytes(let bytes)) = take(key) else { throw wrong(key) }
-      return bytes
-    }
-
-    mutating func integer(_ key: Key) throws(RecordError) -> Int64 {
-      guard let number = take(key)?.integer else { throw wrong(key) }
-      return number
-    }
-
-    mutating func publicKey(_ algorithm: COSEAlgorithm) throws(RecordError) -> CredentialPublicKey {
-      guard case .some(.array(let parts)) = take(.publicKey), parts.count == 2,
-        case .bytes(let first) = parts[0], case .bytes(let second) = parts[1]
-      else { throw wrong(.publicKey) }
-      switch algorithm {
-      case .es256 where first.count == 32 && second.count == 32: return .es256(x: first, y: second)
-      case .es384 where first.count == 48 && second.count == 48: return .es384(x: first, y: second)
-      case .rs256: return .rs256(modulus: first, exponent: second)
-      default: throw wrong(.publicKey)
-      }
-    }
-
-    func finish() throws(RecordError) {
-      guard map.isEmpty else {
-        throw RecordError(description: "its record has fields that are unknown: written by a newer version?")
-      }
-    }
-
-    private func wrong(_ key: Key) -> RecordError {
-      RecordError(description: "its record's field \(key) is missing or of the wrong type")
+  private static func publicKey(
+    _ fields: inout Fields, _ algorithm: COSEAlgorithm
+  ) throws(RecordError) -> CredentialPublicKey {
+    guard case .some(.array(let parts)) = fields.take(.publicKey), parts.count == 2,
+      case .bytes(let first) = parts[0], case .bytes(let second) = parts[1]
+    else { throw fields.wrong(.publicKey) }
+    switch algorithm {
+    case .es256 where first.count == 32 && second.count == 32: return .es256(x: first, y: second)
+    case .es384 where first.count == 48 && second.count == 48: return .es384(x: first, y: second)
+    case .rs256: return .rs256(modulus: first, exponent: second)
+    default: throw fields.wrong(.publicKey)
     }
   }
 }

@@ -27,18 +27,30 @@ struct OpenFailure: Error {
 enum CredentialSchema {
   /// "CSgn", at offset 68 of the file.
   static let applicationID: Int64 = 0x4353_676E
-  /// PRAGMA user_version. A change of `statements` raises it and comes with the step from the version before.
-  static let version: Int64 = 1
+  /// PRAGMA user_version. A change of `statements` raises it and comes with the step from the version before. There is
+  /// none from format 1, which no release has written.
+  static let version: Int64 = 2
+  /// What builds before the first release wrote.
+  private static let previewVersion: Int64 = 1
 
   static let statements = [
     "CREATE TABLE device (slot INTEGER PRIMARY KEY CHECK (slot = 1), record BLOB NOT NULL) STRICT",
     // The sequence is the row's place in the tree, so that rows are appended; the ID has an index of its own.
     "CREATE TABLE credential (sequence INTEGER PRIMARY KEY, id BLOB NOT NULL, rp_tag BLOB NOT NULL, "
       + "user_tag BLOB NOT NULL, discoverable INTEGER NOT NULL CHECK (discoverable IN (0, 1)), "
-      + "record BLOB NOT NULL) STRICT",
+      + "protection INTEGER NOT NULL CHECK (protection IN (1, 2, 3)), record BLOB NOT NULL) STRICT",
     "CREATE UNIQUE INDEX credential_id ON credential (id)",
-    "CREATE INDEX credential_rp ON credential (rp_tag, sequence) WHERE discoverable = 1",
+    // What the conditions name stands in the index too, so that counting reads no rows.
+    "CREATE INDEX credential_rp ON credential (rp_tag, sequence, discoverable) WHERE discoverable = 1",
+    // The relying parties in the order in which they came.
+    "CREATE INDEX credential_order ON credential (sequence, rp_tag, discoverable) WHERE discoverable = 1",
+    // Those that users who are not verified may see: they are found without passing over the others.
+    "CREATE INDEX credential_open ON credential (rp_tag, sequence, discoverable, protection) "
+      + "WHERE discoverable = 1 AND protection = 1",
     "CREATE UNIQUE INDEX credential_user ON credential (user_tag) WHERE discoverable = 1",
+    "CREATE TABLE sealed (slot TEXT PRIMARY KEY CHECK (slot IN ('settings', 'largeBlobs')), "
+      + "record BLOB NOT NULL) STRICT",
+    "CREATE TABLE tally (slot INTEGER PRIMARY KEY CHECK (slot = 1), changes INTEGER NOT NULL) STRICT",
   ]
 
   private static let pageSize = 4096
@@ -54,11 +66,14 @@ enum CredentialSchema {
     """
 
   /// Opens a file that is there, and refuses one that is not ours, newer or damaged.
-  static func open(_ path: String, thoroughly: Bool, fileSystem: String?) throws(OpenFailure) -> Connection {
+  static func open(
+    _ directory: borrowing StateDirectory, thoroughly: Bool, fileSystem: String?
+  ) throws(OpenFailure) -> Connection {
+    let path = directory.credentialFile
     var connection = try connect(path, fileSystem: fileSystem)
     let refusal: StoreError?
     do throws(DatabaseError) {
-      refusal = try reasonToRefuse(&connection, path, thoroughly: thoroughly)
+      refusal = try reasonToRefuse(&connection, in: directory, thoroughly: thoroughly)
       // Switching over may change the file, so it comes after the file has been recognised.
       if refusal == nil, !connection.isReadOnly { try connection.execute("PRAGMA journal_mode = TRUNCATE") }
     } catch {
@@ -79,8 +94,9 @@ enum CredentialSchema {
   }
 
   private static func reasonToRefuse(
-    _ connection: inout Connection, _ path: String, thoroughly: Bool
+    _ connection: inout Connection, in directory: borrowing StateDirectory, thoroughly: Bool
   ) throws(DatabaseError) -> StoreError? {
+    let path = directory.credentialFile
     guard try connection.integer("PRAGMA application_id") == applicationID else {
       return .unavailable(
         "\(path) belongs to another program: it has been left as it is; move it away, and start countersignd again")
@@ -90,6 +106,11 @@ enum CredentialSchema {
       return .unavailable(
         "\(path) was written by a newer Countersign (format \(found), known is \(version)): it has been left as it is; "
           + "install that version again")
+    }
+    guard found != previewVersion else {
+      return .unavailable(
+        "\(path) was made by a preview of Countersign before format 2: it has been left as it is; move \(directory.path) "
+          + "away and enrol again, or go back to the older build")
     }
     let schema = try connection.texts("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")
     guard found == version, Set(schema) == Set(statements) else {

@@ -20,8 +20,14 @@ import WebAuthn
     empty.userName = ""
     empty.userDisplayName = "a\u{0}\n\u{2028}'"
     empty.userHandle = [UInt8](repeating: 0xFF, count: 64)
+    var extended = sample(6, relyingParty: "d.example", protection: .userVerificationRequired)
+    extended.hasHMACSecret = true
+    extended.hasLargeBlobKey = true
+    extended.blob = []
+    var stored = sample(7, discoverable: false, protection: .userVerificationOptionalWithCredentialIDList)
+    stored.blob = [UInt8](repeating: 0xCB, count: 32)
     let credentials = [
-      sample(1), sample(2, discoverable: false),
+      extended, stored, sampleByU2F(8), sample(1), sample(2, discoverable: false),
       sample(
         3, publicKey: .es384(x: [UInt8](repeating: 3, count: 48), y: [UInt8](repeating: 4, count: 48))),
       plain, empty,
@@ -33,10 +39,11 @@ import WebAuthn
 
     let second = try await fixture.unlocked()
     for credential in credentials {
-      let found = try await second.credential(id: credential.id, relyingPartyID: credential.relyingPartyID)
+      let found = try await second.credential(id: credential.id)
       #expect(found == credential)
     }
-    #expect(try await second.count() == 5)
+    #expect(try await second.allCredentials() == credentials)
+    #expect(try await second.count() == 8)
     #expect(try await second.deviceRecord() == [1, 2, 3])
     #expect(fixture.log.all.isEmpty)
   }
@@ -44,10 +51,8 @@ import WebAuthn
   @Test func onlyTheRelyingPartyThatItBelongsTo() async throws {
     let store = try await fixture.unlocked()
     _ = try await store.insert(sample(1))
-    #expect(try await store.credential(id: sample(1).id, relyingPartyID: "example.org") == nil)
-    #expect(try await store.credential(id: sample(1).id, relyingPartyID: "") == nil)
-    #expect(try await store.credential(id: sample(2).id, relyingPartyID: "example.com") == nil)
-    #expect(try await store.credential(id: [], relyingPartyID: "example.com") == nil)
+    #expect(try await store.credential(id: sample(2).id) == nil)
+    #expect(try await store.credential(id: []) == nil)
     #expect(try await store.discoverableCredentials(relyingPartyID: "example.org").isEmpty)
   }
 
@@ -69,7 +74,7 @@ import WebAuthn
     #expect(try await store.insert(sample(3, user: user, discoverable: false)).isEmpty, "not discoverable")
     #expect(try await store.insert(sample(4, relyingParty: "example.org", user: user)).isEmpty, "another party")
     #expect(try await store.insert(sample(5, user: user)) == [first.key.binding])
-    #expect(try await store.credential(id: first.id, relyingPartyID: "example.com") == nil)
+    #expect(try await store.credential(id: first.id) == nil)
     #expect(
       try await store.discoverableCredentials(relyingPartyID: "example.com").map(\.id) == [5, 2].map { sample($0).id })
     #expect(try await store.count() == 4)
@@ -95,8 +100,17 @@ import WebAuthn
     #expect(try await store.deviceRecord() == nil)
     for attempt in [
       { _ = try await store.insert(sample(1)) },
-      { _ = try await store.credential(id: [1], relyingPartyID: "a") },
+      { _ = try await store.credential(id: [1]) },
       { _ = try await store.discoverableCredentials(relyingPartyID: "a") },
+      { _ = try await store.discoverableCount(relyingPartyIDHash: [], olderThan: nil, verified: true) },
+      { _ = try await store.relyingParty(after: nil) },
+      { _ = try await store.credential(after: nil) },
+      { _ = try await store.update(sample(1)) },
+      { _ = try await store.remove(id: sample(1).id) },
+      { _ = try await store.settings() },
+      { try await store.save(settings(1)) },
+      { _ = try await store.largeBlobs() },
+      { try await store.save(largeBlobs: []) },
     ] as [() async throws -> Void] {
       let error = await #expect(throws: StoreError.self) { try await attempt() }
       #expect(message(error).contains("not been unsealed"))
@@ -113,12 +127,13 @@ import WebAuthn
     let before = try #require(contents(of: fixture.file))
 
     let again = try await fixture.unlocked()
-    try await again.reset(to: try deviceSecret(2), record: Array("the second device record".utf8))
+    try await again.reset(
+      to: try deviceSecret(2), record: Array("the second device record".utf8), settings: settings(2))
     #expect(try await again.count() == 0)
-    #expect(try await again.credential(id: sample(1).id, relyingPartyID: "example.com") == nil)
+    #expect(try await again.credential(id: sample(1).id) == nil)
     #expect(try await again.deviceRecord() == Array("the second device record".utf8))
     _ = try await again.insert(sample(51))
-    #expect(try await again.credential(id: sample(51).id, relyingPartyID: "example.com") == sample(51))
+    #expect(try await again.credential(id: sample(51).id) == sample(51))
     await again.close()
 
     // What was in the pages is overwritten.
@@ -132,7 +147,7 @@ import WebAuthn
     // An old file with the new secret is worth nothing.
     try overwrite(fixture.file, with: before)
     let old = try await fixture.unlocked(2)
-    #expect(try await old.credential(id: sample(1).id, relyingPartyID: "example.com") == nil)
+    #expect(try await old.credential(id: sample(1).id) == nil)
     #expect(try await old.discoverableCredentials(relyingPartyID: "example.com").isEmpty)
   }
 
@@ -199,21 +214,36 @@ import WebAuthn
     #expect(message(error).contains("No such file or directory"))
   }
 
-  @Test func aKeyOfAnotherPartyIsRefused() async throws {
+  @Test func whatDoesNotBelongTogetherIsRefused() async throws {
     let store = try await fixture.unlocked()
-    var credential = sample(1)
-    credential.relyingPartyID = "example.org"
-    await #expect(throws: StoreError.self) { try await store.insert(credential) }
+    var another = sample(1)
+    another.relyingPartyID = "example.org"
+    var nameless = sample(1)
+    nameless.relyingPartyID = nil
+    var short = sampleByU2F(1)
+    short.key = CredentialKey(
+      algorithm: .es256, binding: KeyBinding(credentialID: short.id, relyingPartyIDHash: [1, 2, 3]), blob: [])
+    var algorithm = sample(1)
+    algorithm.publicKey = .rs256(modulus: [1], exponent: [3])
+    for credential in [another, nameless, short, algorithm] {
+      await #expect(throws: StoreError.self) { try await store.insert(credential) }
+      await #expect(throws: StoreError.self) { try await store.update(credential) }
+    }
     #expect(try await store.count() == 0)
+    #expect(try await store.changes() == 0)
   }
 
-  @Test func theSameIDTwiceIsRefused() async throws {
+  @Test(arguments: [true, false]) func theSameIDTwiceIsRefused(_ isDiscoverable: Bool) async throws {
     let store = try await fixture.unlocked()
-    _ = try await store.insert(sample(1))
-    var second = sample(1)
+    let first = sample(1, discoverable: isDiscoverable)
+    _ = try await store.insert(first)
+    var second = first
     second.userHandle = [9]
     await #expect(throws: StoreError.self) { try await store.insert(second) }
-    #expect(try await store.credential(id: second.id, relyingPartyID: "example.com") == sample(1))
+    if !isDiscoverable { await #expect(throws: StoreError.self) { try await store.insert(first) } }
+    #expect(try await store.credential(id: second.id) == first)
+    #expect(try await store.count() == 1)
+    #expect(try await store.changes() == 1)
   }
 }
 

@@ -4,6 +4,7 @@ import Glibc
 import Storage
 import TestSupport
 import Testing
+import WebAuthn
 
 /// Files that someone or something has changed.
 @Suite struct DamageTests {
@@ -40,6 +41,8 @@ import Testing
     "UPDATE credential SET user_tag = zeroblob(32) WHERE sequence = 2",
     "UPDATE credential SET user_tag = x'' WHERE sequence = 2",
     "UPDATE credential SET discoverable = 0 WHERE sequence = 2",
+    "UPDATE credential SET protection = 2 WHERE sequence = 2",
+    "UPDATE credential SET protection = 3 WHERE sequence = 2",
     "UPDATE credential SET id = x'00' WHERE sequence = 2",
     "UPDATE credential SET sequence = 9 WHERE sequence = 2",
     "UPDATE credential SET record = x'' WHERE sequence = 2",
@@ -54,21 +57,62 @@ import Testing
     try await fill()
     try fixture.alter(change)
     let store = try await fixture.unlocked()
-    for id in [sample(2).id, [0]] {
-      for party in ["example.com", "example.org"] {
-        #expect(try await store.credential(id: id, relyingPartyID: party) == nil)
-      }
-    }
+    for id in [sample(2).id, [0]] { #expect(try await store.credential(id: id) == nil) }
     let found = try await store.discoverableCredentials(relyingPartyID: "example.com")
     #expect(found == [sample(3), sample(1)])
     #expect(
       try await store.discoverableCredentials(relyingPartyID: "example.org") == [
         sample(100, relyingParty: "example.org")
       ])
+    #expect(try await store.discoverableCredentials(relyingPartyID: "example.com", verified: false) == found)
+    let others = [sample(1), sample(3), sample(100, relyingParty: "example.org")]
+    #expect(try await store.allCredentials() == others)
+    #expect(try await store.relyingParties() == ["example.com": "Example", "example.org": "Example"])
+    // It is as if it were not there, and stays for whoever looks into it.
+    #expect(try await !store.update(sample(2)))
+    #expect(try await store.remove(id: sample(2).id) == nil)
     #expect(try await store.count() == 4)
+    #expect(try await store.changes() == 4)
     #expect(Set(fixture.log.all).count == fixture.log.all.count, "each is named once")
     _ = try await store.insert(sample(5))
-    #expect(try await store.credential(id: sample(5).id, relyingPartyID: "example.com") == sample(5))
+    #expect(try await store.credential(id: sample(5).id) == sample(5))
+  }
+
+  /// Whoever writes to the file cannot make a hidden credential show itself.
+  @Test(arguments: [1, 2]) func protectionCannotBeLowered(_ protection: Int) async throws {
+    let store = try await fixture.unlocked()
+    _ = try await store.insert(sample(1, protection: .userVerificationRequired))
+    await store.close()
+    try fixture.alter("UPDATE credential SET protection = \(protection)")
+    let again = try await fixture.unlocked()
+    for verified in [true, false] {
+      #expect(try await again.discoverableCredentials(relyingPartyID: "example.com", verified: verified).isEmpty)
+    }
+    #expect(try await again.credential(id: sample(1).id) == nil)
+    #expect(fixture.log.all.count == 1)
+  }
+
+  @Test func aDamagedRowDoesNotHideItsRelyingParty() async throws {
+    try await fill()
+    let store = try await fixture.unlocked()
+    var renamed = sample(4)
+    renamed.relyingPartyName = "Newest"
+    _ = try await store.insert(renamed)
+    #expect(try await store.relyingParties() == ["example.com": "Newest", "example.org": "Example"])
+    await store.close()
+    // The newest, then all of one: a party with nothing that can be used does not hide the other.
+    try fixture.alter("UPDATE credential SET record = zeroblob(100) WHERE sequence = 5")
+    let second = try await fixture.unlocked()
+    #expect(try await second.relyingParties() == ["example.com": "Example", "example.org": "Example"])
+    await second.close()
+    for (damaged, left) in [("<> 4", "example.org"), ("= 4", "example.com")] {
+      let whole = try #require(contents(of: fixture.file))
+      try fixture.alter("UPDATE credential SET record = zeroblob(100) WHERE sequence \(damaged)")
+      let third = try await fixture.unlocked()
+      #expect(try await third.relyingParties() == [left: "Example"])
+      await third.close()
+      try overwrite(fixture.file, with: whole)
+    }
   }
 
   @Test func swappedRecordsAreRefusedAndNamed() async throws {
@@ -96,12 +140,12 @@ import Testing
       changed[bit / 8] ^= 1 << (bit % 8)
       try fixture.alter("UPDATE credential SET record = x'\(changed.hex)' WHERE sequence = 1")
       let store = try await fixture.unlocked()
-      #expect(try await store.credential(id: sample(1).id, relyingPartyID: "example.com") == nil)
+      #expect(try await store.credential(id: sample(1).id) == nil)
       await store.close()
     }
     try fixture.alter("UPDATE credential SET record = x'\(sealed.hex)' WHERE sequence = 1")
     let store = try await fixture.unlocked()
-    #expect(try await store.credential(id: sample(1).id, relyingPartyID: "example.com") == sample(1))
+    #expect(try await store.credential(id: sample(1).id) == sample(1))
   }
 
   @Test func theGreatestSequenceNumberIsNoTrap() async throws {
@@ -109,7 +153,7 @@ import Testing
     try fixture.alter("UPDATE credential SET sequence = 9223372036854775807 WHERE sequence = 2")
     let store = try await fixture.unlocked()
     await #expect(throws: StoreError.self) { try await store.insert(sample(5)) }
-    #expect(try await store.credential(id: sample(1).id, relyingPartyID: "example.com") == sample(1))
+    #expect(try await store.credential(id: sample(1).id) == sample(1))
   }
 
   @Test func aForeignDatabaseIsLeftAlone() async throws {
@@ -128,12 +172,42 @@ import Testing
 
   @Test func aNewerFileIsLeftAlone() async throws {
     try await fill()
-    try fixture.alter("PRAGMA user_version = 2")
-    #expect(try await refusal().contains("written by a newer Countersign (format 2"))
+    try fixture.alter("PRAGMA user_version = 3")
+    #expect(try await refusal().contains("written by a newer Countersign (format 3"))
+  }
+
+  /// What builds before the first release made, and the same number over today's tables.
+  @Test(arguments: [true, false]) func aPreviewsFileIsLeftAlone(_ isGenuine: Bool) async throws {
+    try await fill()
+    if isGenuine {
+      #expect(unlink(fixture.file) == 0)
+      try overwrite(fixture.file, with: [])
+      try fixture.alter(
+        "CREATE TABLE device (slot INTEGER PRIMARY KEY CHECK (slot = 1), record BLOB NOT NULL) STRICT",
+        "CREATE TABLE credential (sequence INTEGER PRIMARY KEY, id BLOB NOT NULL, rp_tag BLOB NOT NULL, "
+          + "user_tag BLOB NOT NULL, discoverable INTEGER NOT NULL CHECK (discoverable IN (0, 1)), "
+          + "record BLOB NOT NULL) STRICT",
+        "CREATE UNIQUE INDEX credential_id ON credential (id)",
+        "CREATE INDEX credential_rp ON credential (rp_tag, sequence) WHERE discoverable = 1",
+        "CREATE UNIQUE INDEX credential_user ON credential (user_tag) WHERE discoverable = 1",
+        "INSERT INTO device VALUES (1, x'01')",
+        "INSERT INTO credential VALUES (1, x'01', x'02', x'03', 1, x'04')", "PRAGMA application_id = 0x4353676E")
+    }
+    try fixture.alter("PRAGMA user_version = 1")
+    let text = try await refusal()
+    #expect(text.hasPrefix("\(fixture.file) was made by a preview of Countersign before format 2: it has been left"))
+    #expect(text.contains("move \(fixture.directory) away and enrol again, or go back to the older build"))
+  }
+
+  @Test func aProtectionThatDoesNotExistIsDamage() async throws {
+    try await fill()
+    try fixture.alter("PRAGMA ignore_check_constraints = ON", "UPDATE credential SET protection = 4 WHERE sequence = 2")
+    #expect(try await refusal().contains("damaged (CHECK constraint failed in credential)"))
   }
 
   @Test(arguments: [
     "PRAGMA user_version = 0", "CREATE TABLE more (a)", "DROP INDEX credential_user", "DROP TABLE device",
+    "DROP INDEX credential_open", "DROP INDEX credential_order", "DROP TABLE sealed", "DROP TABLE tally",
     "CREATE TRIGGER t AFTER INSERT ON credential BEGIN DELETE FROM device; END",
     "ALTER TABLE credential ADD COLUMN disabled INTEGER",
   ])
@@ -180,8 +254,11 @@ import Testing
     var random = SeededGenerator()
     print("DamageTests.randomDamageNeverGivesAWrongAnswer: seed \(random.seed)")
     try await fill(20)
+    let first = try await fixture.unlocked()
+    try await first.save(settings(1))
+    await first.close()
     let whole = try #require(contents(of: fixture.file))
-    let good = (1...20).map { sample($0) }
+    let good = (1...20).map { sample($0) } + [sample(100, relyingParty: "example.org")]
     for _ in 0..<150 {
       var bytes = whole
       for _ in 0..<Int.random(in: 1...8, using: &random) {
@@ -195,9 +272,12 @@ import Testing
         let found = try await store.discoverableCredentials(relyingPartyID: "example.com")
         #expect(found.allSatisfy(good.contains))
         for credential in good {
-          let one = try await store.credential(id: credential.id, relyingPartyID: "example.com")
+          let one = try await store.credential(id: credential.id)
           #expect(one == nil || one == credential)
         }
+        #expect(try await store.allCredentials().allSatisfy(good.contains))
+        #expect(Set(["example.com", "example.org"]).isSuperset(of: try await store.relyingParties().keys))
+        #expect(try await store.settings() == settings(1), "never as if there were none")
         _ = try await store.insert(sample(50))
       } catch {
         #expect(!message(error).isEmpty)

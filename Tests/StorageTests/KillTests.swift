@@ -7,22 +7,65 @@ import Testing
 
 /// kill -9 at random moments: what was acknowledged is there, what was not is whole or absent.
 @Suite struct KillTests {
-  private struct Announced {
-    let number: Int
-    let user: Int
-    let isDiscoverable: Bool
+  /// What must be there.
+  private struct Model: Equatable, CustomTestStringConvertible {
+    struct Account: Equatable {
+      /// nil where it is not discoverable.
+      var user: Int?
+      var version = 0
+    }
+
+    var accounts: [Int: Account] = [:]
+    var changes = 0
+    var settings: Int?
+    var blobs: Int?
+
+    var testDescription: String {
+      "\(accounts.keys.sorted()), \(changes) changes, settings \(settings ?? -1), blobs \(blobs ?? -1)"
+    }
+
+    mutating func apply(_ words: [String]) throws {
+      let numbers = words.dropFirst().compactMap { Int($0) }
+      switch (words.first, numbers.count) {
+      case ("insert", 2):
+        let user = words.last == "d" ? numbers[1] : nil
+        if user != nil { for (number, account) in accounts where account.user == user { accounts[number] = nil } }
+        accounts[numbers[0]] = Account(user: user)
+        changes += 1
+      case ("update", 2) where accounts[numbers[0]] == nil, ("remove", 1) where accounts[numbers[0]] == nil: break
+      case ("update", 2):
+        accounts[numbers[0]]?.version = numbers[1]
+        changes += 1
+      case ("remove", 1):
+        accounts[numbers[0]] = nil
+        changes += 1
+      case ("settings", 1): settings = numbers[0]
+      case ("blobs", 1): blobs = numbers[0]
+      case ("reset", 1): self = Model(changes: changes + 1, settings: numbers[0])
+      default: throw Unexpected("line: \(words)")
+      }
+    }
   }
 
-  /// The credentials that must be there, by number.
-  private struct Model: Equatable {
-    var numbers: [Int: Int?] = [:]
-
-    mutating func apply(_ change: Announced) {
-      if change.isDiscoverable {
-        for (number, user) in numbers where user == change.user { numbers[number] = nil }
-      }
-      numbers[change.number] = .some(change.isDiscoverable ? change.user : nil)
+  /// What is there; whole, or it throws.
+  private func found(in store: CredentialDatabase) async throws -> Model {
+    var model = Model()
+    for credential in try await store.allCredentials() {
+      guard let number = credential.id.suffix(4).number, let user = credential.userHandle.suffix(4).number,
+        let words = credential.userName?.split(separator: " "), let version = words.first.flatMap({ Int($0) }),
+        words.count == (version == 0 ? 1 : 1 + version % 60), Set(words).count == 1
+      else { throw Unexpected("\(credential)") }
+      model.accounts[number] = Model.Account(user: credential.isDiscoverable ? user : nil, version: version)
     }
+    model.changes = Int(try await store.changes())
+    model.settings = try await store.settings().map { Int($0.generation) }
+    if let blobs = try await store.largeBlobs() {
+      guard let version = blobs.prefix(2).number, blobs.count == 2 + version * 4 % (256 * 1024 - 1),
+        blobs.dropFirst(2).allSatisfy({ $0 == UInt8(version & 0xFF) })
+      else { throw Unexpected("\(blobs.count) bytes of large blobs, not whole") }
+      model.blobs = version
+    }
+    return model
   }
 
   @Test func nothingAcknowledgedIsLost() async throws {
@@ -31,55 +74,46 @@ import Testing
     let fixture = Fixture()
     var model = Model()
     var next = 1
-    var unfinished = 0
-    for round in 0..<40 {
-      let lines = try runAndKill(
-        first: next, seed: random.next(), after: Int.random(in: 0...25, using: &random),
-        pause: Int.random(in: 0...2_000_000, using: &random))
-      var pending: Announced?
+    var unfinished: [String: Int] = [:]
+    for round in 0..<60 {
+      let child = try StorageChildProcess(["\(fixture.directory)", "\(next)", "\(random.next())"])
+      let lines = child.kill(
+        afterLines: Int.random(in: 0...25, using: &random), pause: Int.random(in: 0...2_000_000, using: &random))
+      var pending: [String]?
       for line in lines {
         let words = line.split(separator: " ").map(String.init)
-        guard words.count >= 2, let number = Int(words[1]) else { throw Unexpected("line: \(line)") }
-        if words[0] == "try", words.count == 4, let user = Int(words[2]) {
-          pending = Announced(number: number, user: user, isDiscoverable: words[3] == "d")
-          next = number + 1
-        } else if words[0] == "did", let change = pending, change.number == number {
-          model.apply(change)
+        if words == ["did"], let change = pending {
+          try model.apply(change)
           pending = nil
+        } else if pending == nil {
+          pending = words
+          if words.first == "insert" { next += 1 }
         } else {
           throw Unexpected("line: \(line)")
         }
       }
       var possible = [model]
       if let change = pending {
-        unfinished += 1
-        var changed = model
-        changed.apply(change)
-        possible.append(changed)
+        unfinished[change[0], default: 0] += 1
+        try model.apply(change)
+        possible.append(model)
       }
       // Opening checks every page and every index.
       let store = try await fixture.unlocked()
-      var found = Model()
-      for number in 1..<max(next, 2) {
-        let digits = withUnsafeBytes(of: UInt64(number).bigEndian) { Array($0) }
-        if let credential = try await store.credential(id: digits + digits, relyingPartyID: "example.com") {
-          let user = Int(credential.userHandle.last ?? 0)
-          found.numbers[number] = .some(credential.isDiscoverable ? user : nil)
-        }
-      }
-      #expect(possible.contains(found), "round \(round)")
-      #expect(try await store.count() == found.numbers.count, "round \(round)")
+      model = try await found(in: store)
+      #expect(possible.contains(model), "round \(round)")
+      #expect(try await store.count() == model.accounts.count, "round \(round)")
       await store.close()
-      model = found
     }
-    #expect(unfinished > 0, "no child was killed within a change")
+    #expect(!unfinished.isEmpty, "no child was killed within a change")
     #expect(fixture.log.all.isEmpty)
-    print("KillTests: \(next - 1) announced, \(unfinished) of 40 killed within a change")
-
-    func runAndKill(first: Int, seed: UInt64, after: Int, pause: Int) throws -> [String] {
-      try StorageChildProcess(["\(fixture.directory)", "\(first)", "\(seed)"]).kill(afterLines: after, pause: pause)
-    }
+    print("KillTests: \(next - 1) inserted; of 60 killed within a change: \(unfinished)")
   }
+}
+
+extension Collection<UInt8> {
+  /// Big endian.
+  fileprivate var number: Int? { isEmpty ? nil : reduce(0) { $0 << 8 | Int($1) } }
 }
 
 /// The helper program beside the tests.

@@ -57,12 +57,24 @@ struct Fixture {
     var connection = try Connection(opening: file, mode: .existing)
     for statement in statements { try connection.execute(statement) }
   }
+
+  /// The first column of every row, as any program with SQLite would see it. The store must be closed.
+  func rows(_ query: String) throws -> [[UInt8]] {
+    var connection = try Connection(opening: file, mode: .existing)
+    var statement = try connection.prepare(query)
+    var rows: [[UInt8]] = []
+    try statement.query { row in
+      rows.append(row.bytes(0))
+      return true
+    }
+    return rows
+  }
 }
 
 /// A credential that differs from others by `number`.
 func sample(
   _ number: Int, relyingParty: String = "example.com", user: [UInt8]? = nil, discoverable: Bool = true,
-  publicKey: CredentialPublicKey? = nil
+  publicKey: CredentialPublicKey? = nil, protection: CredentialProtection = .userVerificationOptional
 ) -> Credential {
   let digits = withUnsafeBytes(of: UInt64(number).bigEndian) { Array($0) }
   let publicKey =
@@ -75,23 +87,84 @@ func sample(
       algorithm: publicKey.algorithm,
       binding: KeyBinding(credentialID: [0xC0, 0xFF, 0xEE, 0, 0, 0, 0, 0] + digits, relyingPartyID: relyingParty),
       blob: [UInt8](repeating: 0xB0, count: 300) + digits),
-    createdAt: 1_700_000_000_000 + Int64(number))
+    protection: protection, createdAt: 1_700_000_000_000 + Int64(number))
+}
+
+/// One that was made by U2F: it knows a hash and no RP ID.
+func sampleByU2F(_ number: Int, relyingParty: String = "https://example.com/app-id.json") -> Credential {
+  var credential = sample(number, relyingParty: relyingParty, user: [], discoverable: false)
+  credential.relyingPartyID = nil
+  credential.relyingPartyName = nil
+  credential.userName = nil
+  credential.userDisplayName = nil
+  return credential
+}
+
+/// Settings that differ from others by `number`.
+func settings(_ number: UInt8) -> AuthenticatorSettings {
+  var settings = AuthenticatorSettings(deviceIdentifier: [UInt8](repeating: number, count: 16))
+  settings.generation = .max - UInt64(number)
+  settings.pin = AuthenticatorSettings.PIN(verifier: [UInt8](repeating: number &+ 1, count: 32), codePoints: 63)
+  settings.minPINLength = 8
+  settings.minPINLengthRelyingParties = ["example.com", "", "ü.example"]
+  settings.forcePINChange = true
+  settings.alwaysUV = true
+  settings.enterpriseAttestation = true
+  settings.persistentTokenNonce = [UInt8](repeating: number &+ 2, count: 16)
+  return settings
+}
+
+/// Large blobs whose every byte depends on `number`.
+func largeBlobs(_ number: Int, count: Int = CredentialDatabase.maximumLargeBlobs) -> [UInt8] {
+  (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ number &* 7 &+ $0 >> 8) }
+}
+
+func hash(_ relyingPartyID: String) -> [UInt8] {
+  KeyBinding(credentialID: [], relyingPartyID: relyingPartyID).relyingPartyIDHash
 }
 
 extension Credential: CustomTestStringConvertible {
   /// Short: a failed expectation prints many.
-  public var testDescription: String { "credential \(id.suffix(8).map { $0 })@\(relyingPartyID)" }
+  public var testDescription: String { "credential \(id.suffix(8).map { $0 })@\(relyingPartyID ?? "U2F")" }
 }
 
 func message(_ error: StoreError?) -> String { error?.description ?? "no error" }
 
 extension CredentialDatabase {
   /// The whole walk over a relying party's accounts, newest first.
-  func discoverableCredentials(relyingPartyID: String) throws(StoreError) -> [Credential] {
+  func discoverableCredentials(
+    relyingPartyID: String, verified: Bool = true
+  ) throws(StoreError) -> [Credential] {
     var found: [Credential] = []
     var position: Int64?
-    while let next = try discoverableCredential(relyingPartyID: relyingPartyID, olderThan: position) {
+    while let next = try discoverableCredential(
+      relyingPartyIDHash: hash(relyingPartyID), olderThan: position, verified: verified)
+    {
       found.append(next.credential)
+      position = next.position
+    }
+    return found
+  }
+
+  /// The whole walk over all credentials, oldest first.
+  func allCredentials() throws(StoreError) -> [Credential] {
+    var found: [Credential] = []
+    var position: Int64?
+    while let next = try credential(after: position) {
+      found.append(next.credential)
+      position = next.position
+    }
+    return found
+  }
+
+  /// The whole walk over the relying parties: names by RP ID.
+  func relyingParties() throws(StoreError) -> [String: String] {
+    var found: [String: String] = [:]
+    var position: Int64?
+    while let next = try relyingParty(after: position) {
+      if found.updateValue(next.name ?? "no name", forKey: next.id) != nil {
+        throw .unavailable("\(next.id) comes twice")
+      }
       position = next.position
     }
     return found

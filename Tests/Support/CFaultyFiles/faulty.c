@@ -4,13 +4,13 @@
 #include <sqlite3.h>
 #include <string.h>
 
-enum { SYSTEMS = 64, NAME = 32 };
+enum { SYSTEMS = 128, NAME = 32 };
 
 typedef struct {
   sqlite3_vfs vfs;
   char name[NAME];
   int fault;
-  long after, failures, changes;
+  long after, failures, changes, reads;
   int read_only;
 } faulty_system;
 
@@ -59,7 +59,12 @@ static int f_close(sqlite3_file *f) {
   sqlite3_free(REAL(f));
   return status;
 }
-static int f_read(sqlite3_file *f, void *bytes, int count, sqlite3_int64 at) { return CALL(f, xRead, bytes, count, at); }
+static int f_read(sqlite3_file *f, void *bytes, int count, sqlite3_int64 at) {
+  pthread_mutex_lock(&lock);
+  SYSTEM(f)->reads++;
+  pthread_mutex_unlock(&lock);
+  return CALL(f, xRead, bytes, count, at);
+}
 static int f_write(sqlite3_file *f, const void *bytes, int count, sqlite3_int64 at) {
   if (!fails(SYSTEM(f), WRITE)) return CALL(f, xWrite, bytes, count, at);
   if (SYSTEM(f)->fault == CS_FAULT_FULL) return SQLITE_FULL;
@@ -153,6 +158,7 @@ void cs_faulty_arm(const char *name, int fault, long after, long failures) {
   system->after = after;
   system->failures = failures;
   system->changes = 0;
+  system->reads = 0;
   pthread_mutex_unlock(&lock);
 }
 
@@ -163,6 +169,13 @@ long cs_faulty_changes(const char *name) {
   long changes = find(name)->changes;
   pthread_mutex_unlock(&lock);
   return changes;
+}
+
+long cs_faulty_reads(const char *name) {
+  pthread_mutex_lock(&lock);
+  long reads = find(name)->reads;
+  pthread_mutex_unlock(&lock);
+  return reads;
 }
 
 void cs_faulty_set_read_only(const char *name, int read_only) {

@@ -22,5 +22,7 @@ void cs_faulty_arm(const char *name, int fault, long after, long failures);
 void cs_faulty_disarm(const char *name);
 /// Changes seen since arming, failed ones included.
 long cs_faulty_changes(const char *name);
+/// Reads seen since arming or disarming.
+long cs_faulty_reads(const char *name);
 /// 1: files open as on a disk that is mounted read-only.
 void cs_faulty_set_read_only(const char *name, int read_only);
