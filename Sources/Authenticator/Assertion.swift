@@ -5,103 +5,132 @@ internal import Platform
 internal import Policy
 internal import WebAuthn
 
-/// What getNextAssertion goes on with: a position in the walk over the accounts, not the accounts, so that its size
-/// does not grow with them.
-struct PendingAssertions {
+/// What every assertion of one request has in common.
+struct AssertionPlan {
+  let relyingPartyIDHash: [UInt8]
   let relyingPartyID: String
   let clientDataHash: [UInt8]
   let userPresent: Bool
+  /// How the user was verified; nil where not.
+  let source: VerificationSource?
+  let extensions: AssertionExtensions
+  /// Of hmac-secret, where it was asked for.
+  let salts: HMACSecretSalts?
+
+  var isVerified: Bool { source != nil }
+}
+
+/// What getNextAssertion goes on with: a position in the walk over the accounts, not the accounts, so that its size
+/// does not grow with them.
+struct PendingAssertions {
+  let plan: AssertionPlan
   /// Position of the account that was given last.
   var position: Int64
   /// How many accounts are still to come.
   var remaining: Int
-  /// Monotonic nanoseconds after which the walk is over (section 6.3, 30 s from one command to the next).
-  var deadline: UInt64
 }
 
 extension AuthenticatorEngine {
   /// authenticatorGetAssertion (CTAP 2.1 section 6.2.2; the numbers of its steps stand beside the checks).
   func getAssertion(
-    _ request: GetAssertionRequest, for caller: Caller
-  ) async throws(CTAPStatus) -> (AssertionResponse, PendingAssertions?) {
-    try refusePINAuthorization(request.pinUvAuthParam, protocol: request.pinUvAuthProtocol)  // 1, 2
-    if request.options.uv == true { throw .invalidOption }  // 4
-    if request.options.rk != nil { throw .unsupportedOption }
+    _ request: GetAssertionRequest, on channel: ChannelState, for caller: Caller
+  ) async throws(CTAPStatus) -> AssertionResponse {
+    try await checkPINAuthorization(request.pinUvAuthParam, protocol: request.pinUvAuthProtocol, for: caller)  // 1, 2
+    if request.options.rk != nil { throw .unsupportedOption }  // 4
+    let userPresent = request.options.up ?? true
+    let verification = VerificationRequest(
+      operation: .authenticate, permission: .getAssertion, relyingPartyID: request.relyingPartyID,
+      clientDataHash: request.clientDataHash, pinUvAuthParam: request.pinUvAuthParam,
+      pinUvAuthProtocol: request.pinUvAuthProtocol, isRequested: request.options.uv ?? false)
+    let byPolicy = try await wantsPolicyVerification(
+      verification, isNeeded: false, appliesAlwaysUV: userPresent, for: caller)  // 4, 5
     guard request.allowList?.count ?? 0 <= AuthenticatorLimits.maximumCredentialsInList else { throw .limitExceeded }
+    let extensions = try AssertionExtensions(request.extensions)
+    if let wanted = extensions.largeBlobKey, !wanted { throw .invalidOption }
+    // Section 12.5: the secrets ask for a present user.
+    if extensions.hmacSecret != nil, !userPresent { throw .unsupportedOption }
 
-    let presence = try await admit(caller, .authenticate, relyingPartyID: request.relyingPartyID)  // 9
-    var draft = assertionRecord(presence, request.clientDataHash, caller)
+    let presence = try await admit(caller, .authenticate, .relyingParty(request.relyingPartyID))  // 9
+    var draft = draft(.authenticate, presence, for: caller)
+    draft.clientDataHash = request.clientDataHash
     do throws(Failure) {
-      let chosen = try await choose(request)  // 7, 11, 12; after 9, so that only who may sign learns what is here
+      let source = try await verify(verification, byPolicy: byPolicy, presence, on: channel, for: caller)  // 6
+      let plan = try plan(request, extensions, verifiedBy: source, userPresent: userPresent, on: channel)
+      let chosen = try await choose(request, plan)  // 7, 11, 12; after 9, so that only who may sign learns what is here
+      if request.pinUvAuthParam != nil, userPresent { channel.token?.spend() }  // 9
       var response = try await assert(
-        chosen.credential, request.clientDataHash, userPresent: request.options.up ?? true, presence, &draft, caller)
+        chosen.credential, plan, isOneOfSeveral: chosen.remaining > 0, presence, &draft, caller)
       if chosen.remaining > 0 { response.numberOfCredentials = chosen.remaining + 1 }
-      let pending = chosen.position.map { position in
-        PendingAssertions(
-          relyingPartyID: request.relyingPartyID, clientDataHash: request.clientDataHash,
-          userPresent: request.options.up ?? true, position: position, remaining: chosen.remaining,
-          deadline: nextDeadline())
+      if let position = chosen.position {
+        leave(
+          .assertions(PendingAssertions(plan: plan, position: position, remaining: chosen.remaining)), on: channel)
       }
-      return (response, pending)
+      return response
     } catch {
       throw await fail(draft, error)
     }
+  }
+
+  private func plan(
+    _ request: GetAssertionRequest, _ extensions: AssertionExtensions, verifiedBy source: VerificationSource?,
+    userPresent: Bool, on channel: ChannelState
+  ) throws(Failure) -> AssertionPlan {
+    var checked: HMACSecretSalts?
+    if let input = extensions.hmacSecret {
+      checked = try Failure.translated { () throws(CTAPStatus) in try salts(input, on: channel) }
+    }
+    return AssertionPlan(
+      relyingPartyIDHash: SHA256.hash(Array(request.relyingPartyID.utf8)), relyingPartyID: request.relyingPartyID,
+      clientDataHash: request.clientDataHash, userPresent: userPresent, source: source, extensions: extensions,
+      salts: checked)
   }
 
   /// authenticatorGetNextAssertion (section 6.3).
   func getNextAssertion(
-    _ state: PendingAssertions?, for caller: Caller
-  ) async throws(CTAPStatus) -> (AssertionResponse, PendingAssertions?) {
-    guard var pending = state, pending.remaining > 0, environment.time.monotonicNanoseconds <= pending.deadline else {
-      throw .notAllowed
-    }
+    _ walk: ChannelState.Walk?, on channel: ChannelState, for caller: Caller
+  ) async throws(CTAPStatus) -> AssertionResponse {
+    guard case .assertions(var pending)? = walk, pending.remaining > 0 else { throw .notAllowed }
+    let plan = pending.plan
     // Each signature is a decision of its own: the rules may have changed since the first.
-    let presence = try await admit(caller, .authenticate, relyingPartyID: pending.relyingPartyID)
-    var draft = assertionRecord(presence, pending.clientDataHash, caller)
+    let presence = try await admit(caller, .authenticate, .relyingParty(plan.relyingPartyID))
+    var draft = draft(.authenticate, presence, for: caller)
+    draft.clientDataHash = plan.clientDataHash
     do throws(Failure) {
-      guard let next = try await walk(pending.relyingPartyID, olderThan: pending.position) else {
+      // A rule that verified must still do so.
+      guard plan.source != .policy || presence.userVerification else {
+        throw Failure(.notAllowed, "rule \(presence.rule) no longer lets this caller count as verified")
+      }
+      guard let next = try await self.walk(plan, olderThan: pending.position) else {
         throw Failure(.notAllowed, "the accounts that were left are gone")
       }
-      let response = try await assert(
-        next.credential, pending.clientDataHash, userPresent: pending.userPresent, presence, &draft, caller)
+      let response = try await assert(next.credential, plan, isOneOfSeveral: true, presence, &draft, caller)
       pending.position = next.position
       pending.remaining -= 1
-      pending.deadline = nextDeadline()
-      return (response, pending)
+      leave(.assertions(pending), on: channel)
+      return response
     } catch {
       throw await fail(draft, error)
     }
   }
 
-  private func nextDeadline() -> UInt64 {
-    environment.time.monotonicNanoseconds + AuthenticatorLimits.nextAssertionTime
-  }
-
-  private func assertionRecord(
-    _ presence: borrowing Presence, _ clientDataHash: [UInt8], _ caller: Caller
-  ) -> AuditRecord {
-    var draft = AuditRecord(.allowed, Operation.authenticate.rawValue, caller, environment.time)
-    draft.rule = presence.rule
-    draft.relyingPartyID = presence.relyingPartyID
-    draft.clientDataHash = clientDataHash
-    return draft
-  }
-
-  /// The credential to use, and how many more accounts could follow.
+  /// The credential to use, and how many more accounts could follow. An empty list denotes nothing, as if it were absent
+  /// (section 6.2.2 step 7: "present and non-empty"); platforms send it.
   private func choose(
-    _ request: GetAssertionRequest
+    _ request: GetAssertionRequest, _ plan: AssertionPlan
   ) async throws(Failure) -> (credential: Credential, position: Int64?, remaining: Int) {
-    if let list = request.allowList {
+    if let list = request.allowList, !list.isEmpty {
       for descriptor in list where descriptor.type == CredentialParameters.publicKeyType {
-        if let credential = try await find(descriptor.id, relyingPartyID: request.relyingPartyID) {
+        if let credential = try await find(descriptor.id, relyingPartyIDHash: plan.relyingPartyIDHash),
+          plan.isVerified || credential.protection < .userVerificationRequired
+        {
           return (credential, nil, 0)
         }
       }
-    } else if let newest = try await walk(request.relyingPartyID, olderThan: nil) {
+    } else if let newest = try await walk(plan, olderThan: nil) {
       let others: Int
       do {
         others = try await environment.store.discoverableCount(
-          relyingPartyID: request.relyingPartyID, olderThan: newest.position)
+          relyingPartyIDHash: plan.relyingPartyIDHash, olderThan: newest.position, verified: plan.isVerified)
       } catch {
         throw Failure(error)
       }
@@ -111,31 +140,52 @@ extension AuthenticatorEngine {
   }
 
   private func walk(
-    _ relyingPartyID: String, olderThan position: Int64?
+    _ plan: AssertionPlan, olderThan position: Int64?
   ) async throws(Failure) -> (credential: Credential, position: Int64)? {
     do {
-      return try await environment.store.discoverableCredential(relyingPartyID: relyingPartyID, olderThan: position)
+      return try await environment.store.discoverableCredential(
+        relyingPartyIDHash: plan.relyingPartyIDHash, olderThan: position, verified: plan.isVerified)
     } catch {
       throw Failure(error)
     }
   }
 
   private func assert(
-    _ credential: Credential, _ clientDataHash: [UInt8], userPresent: Bool, _ presence: consuming Presence,
+    _ credential: Credential, _ plan: AssertionPlan, isOneOfSeveral: Bool, _ presence: consuming Presence,
     _ draft: inout AuditRecord, _ caller: Caller
   ) async throws(Failure) -> AssertionResponse {
+    var secrets: [UInt8]?
+    if let salts = plan.salts, credential.hasHMACSecret {
+      secrets = try hmacSecret(salts, of: credential.key.binding, verified: plan.isVerified)
+    }
+    var largeBlobKey: [UInt8]?
+    if plan.extensions.largeBlobKey == true, credential.hasLargeBlobKey {
+      largeBlobKey = try self.largeBlobKey(of: credential)
+    }
+    var flags: AuthenticatorDataFlags = plan.userPresent ? [.up] : []
+    if plan.isVerified { flags.insert(.uv) }
     let data = AuthenticatorData(
-      relyingPartyIDHash: SHA256.hash(Array(credential.relyingPartyID.utf8)), flags: userPresent ? [.up] : [],
-      signatureCounter: try await counter(for: credential.signatureCounter, caller: caller))
+      relyingPartyIDHash: plan.relyingPartyIDHash, flags: flags,
+      signatureCounter: try await counter(for: credential.signatureCounter, caller: caller),
+      extensions: outputs(of: plan.extensions, for: credential, hmacSecret: secrets))
     draft.credentialID = credential.id
-    draft.userHandleHash = SHA256.hash(credential.userHandle)
+    draft.userHandleHash = credential.userHandle.isEmpty ? nil : SHA256.hash(credential.userHandle)
     draft.flags = data.flags.rawValue
     draft.signatureCounter = data.signatureCounter
     let signed = data.encoded()
-    let signature = try await sign(signed, clientDataHash, with: credential, presence, recording: draft, for: caller)
-    // Without user verification a user's name stays here (section 6.2.3, member 0x04).
+    let signature = try await sign(
+      signed + plan.clientDataHash, with: credential, presence, recording: draft, for: caller)
     return AssertionResponse(
       credential: CredentialDescriptor(id: credential.id), authenticatorData: signed, signature: signature,
-      user: credential.isDiscoverable ? UserEntity(id: credential.userHandle) : nil)
+      user: credential.isDiscoverable && !credential.userHandle.isEmpty
+        ? user(of: credential, named: plan.isVerified && isOneOfSeveral) : nil,
+      largeBlobKey: largeBlobKey)
+  }
+
+  /// Names help to choose between several accounts, and are for verified users only (section 6.2.3, member 0x04).
+  private func user(of credential: Credential, named: Bool) -> UserEntity {
+    UserEntity(
+      id: credential.userHandle, name: named ? credential.userName : nil,
+      displayName: named ? credential.userDisplayName : nil)
   }
 }

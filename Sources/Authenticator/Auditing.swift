@@ -14,28 +14,45 @@ extension AuditRecord {
 extension AuthenticatorEngine {
   /// Asks policy. A refusal is recorded and becomes CTAP2_ERR_OPERATION_DENIED, which tells the caller no more.
   func admit(
-    _ caller: Caller, _ operation: Operation, relyingPartyID: String?
+    _ caller: Caller, _ operation: Operation, _ scope: Scope, detail: String? = nil
   ) async throws(CTAPStatus) -> Presence {
     do {
-      return try judge.judge(caller, operation, relyingPartyID: relyingPartyID)
+      return try judge.judge(caller, operation, scope)
     } catch {
       var record = AuditRecord(.refused, operation.rawValue, caller, environment.time)
-      record.relyingPartyID = relyingPartyID
+      record.relyingPartyID = scope.relyingPartyID
+      record.detail = detail
       record.reason = error.reason
       await recordWithinLimits(record)
       throw .operationDenied
     }
   }
 
+  /// The beginning of a record about what policy has allowed.
+  func draft(
+    _ operation: Operation, _ presence: borrowing Presence, for caller: Caller, detail: String? = nil
+  ) -> AuditRecord {
+    var draft = AuditRecord(.allowed, operation.rawValue, caller, environment.time)
+    draft.rule = presence.rule
+    draft.relyingPartyID = presence.scope.relyingPartyID
+    draft.detail = detail
+    return draft
+  }
+
+  /// The status for what was not done. What the operator must see to is in the daemon's log.
+  func status(for failure: Failure, of command: String) -> CTAPStatus {
+    if failure.isFault { environment.logger.error("\(command) failed: \(failure.reason)") }
+    return failure.status
+  }
+
   /// Records what was allowed but not done, and gives the status for it.
   func fail(_ draft: AuditRecord, _ failure: Failure) async -> CTAPStatus {
-    if failure.isFault { environment.logger.error("\(draft.operation) failed: \(failure.reason)") }
     var record = draft
     record.time = environment.time.unixMilliseconds
     record.outcome = .failed
     record.reason = failure.reason
     await recordQuietly(record)
-    return failure.status
+    return status(for: failure, of: draft.operation)
   }
 
   /// Records what signs nothing and anyone can bring about, as often as the limit allows.

@@ -12,10 +12,13 @@ package struct AuthenticatorEnvironment: Sendable {
   package var random: any RandomSource
   package var logger: Logger
   package var identity: AuthenticatorIdentity
+  /// Whether there is an attestation by which this one device is known, to be enabled by authenticatorConfig.
+  package var offersEnterpriseAttestation: Bool
 
   package init(
     keys: any KeyStore, store: any CredentialStore, audit: any AuditSink, time: any Timekeeper,
-    random: any RandomSource, logger: Logger, identity: AuthenticatorIdentity
+    random: any RandomSource, logger: Logger, identity: AuthenticatorIdentity,
+    offersEnterpriseAttestation: Bool = false
   ) {
     self.keys = keys
     self.store = store
@@ -24,6 +27,7 @@ package struct AuthenticatorEnvironment: Sendable {
     self.random = random
     self.logger = logger
     self.identity = identity
+    self.offersEnterpriseAttestation = offersEnterpriseAttestation
   }
 }
 
@@ -35,8 +39,14 @@ package struct AuthenticatorEnvironment: Sendable {
 package actor AuthenticatorEngine {
   let environment: AuthenticatorEnvironment
   private(set) var judge: any Judge
-  private var channels: [UInt64: ChannelState] = [:]
-  private let gate = ResetGate()
+  var channels: [UInt64: ChannelState] = [:]
+  let gate = ResetGate()
+  let turnstile = Turnstile()
+  /// nil until it is read, and after a change of which nobody knows whether it was made.
+  private(set) var knownPINState: PINState?
+  /// For reading it: what one reader completes, another must not complete later.
+  let pinReading = Turnstile()
+  var pinMismatches = PINMismatches()
   var limiter = RecordLimiter()
   private let executor: any SerialExecutor
 
@@ -59,6 +69,27 @@ package actor AuthenticatorEngine {
     self.judge = judge
   }
 
+  func forgetPINState() {
+    knownPINState = nil
+  }
+
+  func rememberPINState(_ state: PINState) {
+    knownPINState = state
+  }
+
+  /// The channel of a connection, whose state begins with its first command.
+  private func channel(of caller: Caller) -> ChannelState {
+    if let known = channels[caller.connection] { return known }
+    let channel = ChannelState()
+    channels[caller.connection] = channel
+    return channel
+  }
+
+  /// Lets the next command on this channel go on with what this one has begun.
+  func leave(_ walk: ChannelState.Walk, on channel: ChannelState) {
+    channel.leave(walk, now: environment.time.monotonicNanoseconds)
+  }
+
   /// Forgets a channel's state, when its connection has ended and its last request has been answered.
   package func close(_ caller: Caller) {
     channels[caller.connection] = nil
@@ -76,8 +107,8 @@ package actor AuthenticatorEngine {
       let request = try CTAPRequest.decode(message)
       return try await dispatch(request, from: caller).encoded()
     } catch {
-      // An error ends a walk over accounts as every other command does.
-      channels[caller.connection] = nil
+      // An error ends a walk as every other command does, but for a fragment out of turn.
+      if error != .invalidSeq { channels[caller.connection]?.endWalk() }
       return error.encoded()
     }
   }
@@ -88,9 +119,6 @@ package actor AuthenticatorEngine {
   }
 
   private func dispatch(_ request: CTAPRequest, from caller: Caller) async throws(CTAPStatus) -> CTAPResponse {
-    // Only getNextAssertion goes on with what an earlier command left; each other one ends it (section 6).
-    let state = channels.removeValue(forKey: caller.connection)
-
     if case .reset = request {
       try await resetAlone(for: caller)
       return .done
@@ -98,19 +126,28 @@ package actor AuthenticatorEngine {
 
     try gate.enter()
     defer { gate.leave() }
+    let channel = channel(of: caller)
+    // Only the command that follows it goes on with what an earlier one left; each other one ends it (section 6).
+    let walk = channel.takeWalk(now: environment.time.monotonicNanoseconds)
     switch request {
     case .makeCredential(let parameters):
-      return .makeCredential(try await makeCredential(parameters, for: caller))
+      return .makeCredential(try await makeCredential(parameters, on: channel, for: caller))
     case .getAssertion(let parameters):
-      let (response, rest) = try await getAssertion(parameters, for: caller)
-      channels[caller.connection] = rest.map { ChannelState(assertions: $0) }
-      return .assertion(response)
+      return .assertion(try await getAssertion(parameters, on: channel, for: caller))
     case .getNextAssertion:
-      let (response, rest) = try await getNextAssertion(state?.assertions, for: caller)
-      channels[caller.connection] = rest.map { ChannelState(assertions: $0) }
-      return .assertion(response)
+      return .assertion(try await getNextAssertion(walk, on: channel, for: caller))
     case .getInfo:
-      return .info(await information())
+      return .info(try await information(for: caller))
+    case .clientPIN(let parameters):
+      return .clientPIN(try await clientPIN(parameters, on: channel, for: caller))
+    case .credentialManagement(let parameters):
+      return .credentialManagement(
+        try await manageCredentials(parameters, after: walk, on: channel, for: caller))
+    case .config(let parameters):
+      try await configure(parameters, on: channel, for: caller)
+      return .done
+    case .largeBlobs(let parameters):
+      return .largeBlobs(try await largeBlobs(parameters, after: walk, on: channel, for: caller))
     case .selection:
       try await select(for: caller)
       return .done
@@ -124,7 +161,7 @@ extension AuthenticatorEngine {
   /// A reset with all others kept out. Policy is asked first: who may not reset may not make others wait either. It is
   /// asked again when everyone has left, since the rules may have changed meanwhile.
   private func resetAlone(for caller: Caller) async throws(CTAPStatus) {
-    _ = try await admit(caller, .reset, relyingPartyID: nil)
+    _ = try await admit(caller, .reset, .all)
     let wait = try gate.close()
     defer { gate.open() }
     let drained = await withTaskCancellationHandler {
@@ -136,9 +173,4 @@ extension AuthenticatorEngine {
     try await reset(for: caller)
     channels = [:]
   }
-}
-
-/// What one channel keeps between its commands.
-struct ChannelState {
-  var assertions: PendingAssertions
 }

@@ -1,3 +1,5 @@
+internal import CTAP
+
 /// Numbers that the authenticator states in getInfo and keeps to.
 package enum AuthenticatorLimits {
   /// Bytes of a CTAP2 message, the command byte included: what CTAPHID can carry, so that it is true on every way in.
@@ -6,8 +8,21 @@ package enum AuthenticatorLimits {
   package static let maximumCredentialsInList = 64
   /// Bytes of a credential ID: random, at least 100 bits of entropy (WebAuthn section 4).
   package static let credentialIDLength = 16
-  /// How long getNextAssertion may go on after the command before it (CTAP 2.1 section 6.3), in nanoseconds.
-  static let nextAssertionTime: UInt64 = 30_000_000_000
+  /// Bytes of credBlob.
+  package static let maximumBlobLength = 64
+  /// Unicode code points of a PIN; 63 bytes hold no more.
+  static let maximumPINLength = PINFormat.maximumCount
+  /// RP IDs that may learn the minimum length of the PIN.
+  static let maximumMinPINLengthRelyingParties = 16
+  /// Attempts at user verification by policy, of which none can fail by itself.
+  static let uvRetries = 3
+  /// Bytes of the serialized large-blob array.
+  package static let maximumLargeBlobs = 65536
+  /// Bytes of a large-blob fragment.
+  static let maximumFragment = maximumMessageSize - LargeBlobsRequest.messageOverhead
+  /// How long a walk or a large-blob write waits for its next command (CTAP 2.1 sections 6, 6.3 and 6.10.2), in
+  /// nanoseconds.
+  static let nextCommandTime: UInt64 = 30_000_000_000
 }
 
 /// Which model of authenticator this is. A software TPM is another model than a hardware TPM, so that no relying

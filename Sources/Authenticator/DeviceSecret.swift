@@ -26,9 +26,32 @@ package final class DeviceSecret: Sendable {
 
   /// The authValue of one credential key in the TPM, bound to the key's RP ID and credential ID.
   package func keyAuthorization(_ binding: KeyBinding) throws -> SecretBytes {
-    // A hash of fixed length first: no two bindings share an encoding, and an RP ID may be as long as a message.
-    let context = SHA256.hash(Array(binding.relyingPartyID.utf8)) + binding.credentialID
-    return try derive("countersign key authorization v1", context)
+    try derive("countersign key authorization v1", Self.context(binding))
+  }
+
+  /// CredRandom of the hmac-secret extension (CTAP 2.1 section 12.5): one for verified users and one for others.
+  package func hmacSecret(_ binding: KeyBinding, verified: Bool) throws -> SecretBytes {
+    try derive(verified ? "countersign hmac-secret UV v1" : "countersign hmac-secret v1", Self.context(binding))
+  }
+
+  /// The key of the largeBlobKey extension (section 12.3).
+  package func largeBlobKey(_ binding: KeyBinding) throws -> SecretBytes {
+    try derive("countersign largeBlobKey v1", Self.context(binding))
+  }
+
+  /// The HMAC key that makes a PIN's hash into the verifier that is stored.
+  package func pinKey() throws -> SecretBytes {
+    try derive("countersign PIN verifier v1", [])
+  }
+
+  /// The persistent PIN/UV auth token (CTAP 2.2) that belongs to a nonce of the settings.
+  package func persistentToken(nonce: [UInt8]) throws -> SecretBytes {
+    try derive("countersign persistent token v1", nonce)
+  }
+
+  /// The hash, of fixed length, comes first: no two bindings share an encoding.
+  private static func context(_ binding: KeyBinding) -> [UInt8] {
+    binding.relyingPartyIDHash + binding.credentialID
   }
 
   /// Lends the secret to the key store for sealing.

@@ -15,6 +15,17 @@ struct Failure: Error {
     isFault = false
   }
 
+  /// Runs what throws a status of its own.
+  static func translated<Result: ~Copyable>(
+    _ body: () throws(CTAPStatus) -> Result
+  ) throws(Failure) -> Result {
+    do {
+      return try body()
+    } catch {
+      throw Failure(error, "\(error)")
+    }
+  }
+
   init(_ error: KeyStoreError) {
     reason = "\(error)"
     switch error {

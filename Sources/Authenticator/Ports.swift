@@ -1,3 +1,4 @@
+internal import Crypto
 package import Policy
 package import WebAuthn
 
@@ -20,11 +21,16 @@ package struct CredentialKey: Equatable, Sendable {
 /// record moved to another RP ID or credential ID cannot sign.
 package struct KeyBinding: Hashable, Sendable {
   package let credentialID: [UInt8]
-  package let relyingPartyID: String
+  /// SHA-256 of the RP ID, or of the AppID where the credential was made by U2F.
+  package let relyingPartyIDHash: [UInt8]
+
+  package init(credentialID: [UInt8], relyingPartyIDHash: [UInt8]) {
+    self.credentialID = credentialID
+    self.relyingPartyIDHash = relyingPartyIDHash
+  }
 
   package init(credentialID: [UInt8], relyingPartyID: String) {
-    self.credentialID = credentialID
-    self.relyingPartyID = relyingPartyID
+    self.init(credentialID: credentialID, relyingPartyIDHash: SHA256.hash(Array(relyingPartyID.utf8)))
   }
 }
 
@@ -90,12 +96,23 @@ package protocol KeyStore: Sendable {
 
   /// Uses `secret` from now on and forgets every loaded key: called once the store has made the change durable.
   func adopt(_ secret: DeviceSecret) async
+
+  /// The device secret in use.
+  var secret: DeviceSecret { get }
+
+  /// Reads what the TPM's own memory keeps about the PIN: one TPM command.
+  func retryRecord(caller: Caller) async throws(KeyStoreError) -> RetryRecord
+
+  /// Writes it: in the TPM's non-volatile memory when this returns. One TPM command, which wears that memory.
+  func save(_ record: RetryRecord, caller: Caller) async throws(KeyStoreError)
 }
 
 /// One credential: a key pair, its RP ID, its user and its settings.
 package struct Credential: Equatable, Sendable {
-  package var relyingPartyID: String
+  /// nil where it was made by U2F, which tells no more than a hash.
+  package var relyingPartyID: String?
   package var relyingPartyName: String?
+  /// Empty where it was made by U2F.
   package var userHandle: [UInt8]
   package var userName: String?
   package var userDisplayName: String?
@@ -103,6 +120,14 @@ package struct Credential: Equatable, Sendable {
   package var publicKey: CredentialPublicKey
   package var key: CredentialKey
   package var signatureCounter: SignatureCounter
+  /// credProtect.
+  package var protection: CredentialProtection
+  /// Whether hmac-secret was asked for when it was made.
+  package var hasHMACSecret: Bool
+  /// Whether largeBlobKey was asked for when it was made.
+  package var hasLargeBlobKey: Bool
+  /// credBlob; nil where none was stored.
+  package var blob: [UInt8]?
   /// Milliseconds since 1970-01-01 UTC.
   package var createdAt: Int64
 
@@ -110,9 +135,10 @@ package struct Credential: Equatable, Sendable {
   package var id: [UInt8] { key.binding.credentialID }
 
   package init(
-    relyingPartyID: String, relyingPartyName: String? = nil, userHandle: [UInt8], userName: String? = nil,
+    relyingPartyID: String?, relyingPartyName: String? = nil, userHandle: [UInt8], userName: String? = nil,
     userDisplayName: String? = nil, isDiscoverable: Bool, publicKey: CredentialPublicKey, key: CredentialKey,
-    signatureCounter: SignatureCounter = .global, createdAt: Int64
+    signatureCounter: SignatureCounter = .global, protection: CredentialProtection = .userVerificationOptional,
+    hasHMACSecret: Bool = false, hasLargeBlobKey: Bool = false, blob: [UInt8]? = nil, createdAt: Int64
   ) {
     self.relyingPartyID = relyingPartyID
     self.relyingPartyName = relyingPartyName
@@ -123,6 +149,10 @@ package struct Credential: Equatable, Sendable {
     self.publicKey = publicKey
     self.key = key
     self.signatureCounter = signatureCounter
+    self.protection = protection
+    self.hasHMACSecret = hasHMACSecret
+    self.hasLargeBlobKey = hasLargeBlobKey
+    self.blob = blob
     self.createdAt = createdAt
   }
 }
@@ -144,33 +174,76 @@ extension StoreError: CustomStringConvertible {
   }
 }
 
-/// Credentials on disk. Every change is one durable transaction: it has happened when the call returns.
+/// Credentials, settings and large blobs on disk. Every change is one durable transaction: it has happened when the call
+/// returns.
 package protocol CredentialStore: Sendable {
-  /// The credential with this ID if it belongs to this RP ID.
-  func credential(id: [UInt8], relyingPartyID: String) async throws(StoreError) -> Credential?
+  /// The credential with this ID, whosever it is.
+  func credential(id: [UInt8]) async throws(StoreError) -> Credential?
 
-  /// The newest discoverable credential of an RP ID that is older than `position`; nil where there is none. So
+  /// The newest discoverable credential of a relying party that is older than `position`; nil where there is none. So
   /// accounts are walked newest first without holding them all in memory.
   ///
   /// - Parameters:
-  ///   - relyingPartyID: the RP ID
+  ///   - relyingPartyIDHash: SHA-256 of the RP ID
   ///   - position: where the walk stands; nil at its start
+  ///   - verified: whether those are walked too that show themselves to verified users only (credProtect over 1)
   /// - Returns: the credential and the position of the walk after it
   /// - Throws: ``StoreError``
   func discoverableCredential(
-    relyingPartyID: String, olderThan position: Int64?
+    relyingPartyIDHash: [UInt8], olderThan position: Int64?, verified: Bool
   ) async throws(StoreError) -> (credential: Credential, position: Int64)?
 
-  /// Discoverable credentials of an RP ID that are older than `position`: those that the walk has still to come to.
-  func discoverableCount(relyingPartyID: String, olderThan position: Int64) async throws(StoreError) -> Int
+  /// Discoverable credentials of a relying party that are older than `position` (nil: all): those that the walk has
+  /// still to come to.
+  func discoverableCount(
+    relyingPartyIDHash: [UInt8], olderThan position: Int64?, verified: Bool
+  ) async throws(StoreError) -> Int
+
+  /// The relying parties that have discoverable credentials, in the order of the oldest of these.
+  ///
+  /// - Parameter position: where the walk stands; nil at its start
+  /// - Returns: RP ID, the name that it gave last, and the position of the walk after it; nil at its end
+  /// - Throws: ``StoreError``
+  func relyingParty(
+    after position: Int64?
+  ) async throws(StoreError) -> (id: String, name: String?, position: Int64)?
+
+  /// Every credential, discoverable or not, oldest first.
+  ///
+  /// - Parameter position: where the walk stands; nil at its start
+  /// - Returns: the credential and the position of the walk after it; nil at its end
+  /// - Throws: ``StoreError``
+  func credential(after position: Int64?) async throws(StoreError) -> (credential: Credential, position: Int64)?
 
   /// Adds a credential. A discoverable one replaces the discoverable one with the same RP ID and user handle.
   ///
   /// - Returns: the bindings of those it replaced
   func insert(_ credential: Credential) async throws(StoreError) -> [KeyBinding]
 
-  /// Removes every credential and replaces the device secret and its record, in one transaction.
-  func reset(to secret: DeviceSecret, record: [UInt8]) async throws(StoreError)
+  /// Replaces the record of the credential with the same ID, which keeps its place in every walk.
+  ///
+  /// - Returns: whether it was there
+  func update(_ credential: Credential) async throws(StoreError) -> Bool
+
+  /// Removes a credential.
+  ///
+  /// - Returns: its binding; nil where there is none with this ID
+  func remove(id: [UInt8]) async throws(StoreError) -> KeyBinding?
+
+  /// A number that grows with every change of a credential, and stays the same otherwise.
+  func changes() async throws(StoreError) -> Int64
+
+  /// nil until they are saved for the first time.
+  func settings() async throws(StoreError) -> AuthenticatorSettings?
+  func save(_ settings: AuthenticatorSettings) async throws(StoreError)
+
+  /// The serialized large-blob array; nil until it is written for the first time.
+  func largeBlobs() async throws(StoreError) -> [UInt8]?
+  func save(largeBlobs: [UInt8]) async throws(StoreError)
+
+  /// Removes every credential and the large blobs, and replaces the device secret, its record and the settings, in one
+  /// transaction.
+  func reset(to secret: DeviceSecret, record: [UInt8], settings: AuthenticatorSettings) async throws(StoreError)
 
   /// Discoverable credentials that can still be added.
   func remainingDiscoverableCredentials() async throws(StoreError) -> Int

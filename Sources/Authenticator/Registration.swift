@@ -9,27 +9,47 @@ internal import WebAuthn
 extension AuthenticatorEngine {
   /// authenticatorMakeCredential (CTAP 2.1 section 6.1.2; the numbers of its steps stand beside the checks).
   func makeCredential(
-    _ request: MakeCredentialRequest, for caller: Caller
+    _ request: MakeCredentialRequest, on channel: ChannelState, for caller: Caller
   ) async throws(CTAPStatus) -> MakeCredentialResponse {
-    try refusePINAuthorization(request.pinUvAuthParam, protocol: request.pinUvAuthProtocol)  // 1, 2
+    try await checkPINAuthorization(request.pinUvAuthParam, protocol: request.pinUvAuthProtocol, for: caller)  // 1, 2
     let algorithm = try chooseAlgorithm(request.parameters)  // 3
-    if request.options.uv == true || request.options.up == false { throw .invalidOption }  // 5
-    // 9: enterprise attestation is not offered, so asking for it is an error, not a wish.
-    guard request.enterpriseAttestation == nil else { throw .invalidParameter }
+    if request.options.up == false { throw .invalidOption }  // 5
+    let isDiscoverable = request.options.rk ?? false
+    let verification = VerificationRequest(
+      operation: .register, permission: .makeCredential, relyingPartyID: request.relyingParty.id,
+      clientDataHash: request.clientDataHash, pinUvAuthParam: request.pinUvAuthParam,
+      pinUvAuthProtocol: request.pinUvAuthProtocol, isRequested: request.options.uv ?? false)
+    let byPolicy = try await wantsPolicyVerification(verification, isNeeded: isDiscoverable, for: caller)  // 5 to 8
+    try await checkEnterpriseAttestation(request.enterpriseAttestation)  // 9
     guard request.excludeList?.count ?? 0 <= AuthenticatorLimits.maximumCredentialsInList else { throw .limitExceeded }
+    let extensions = try CheckedCreationExtensions(request.extensions, isDiscoverable: isDiscoverable)
 
-    let presence = try await admit(caller, .register, relyingPartyID: request.relyingParty.id)  // 14
-    var draft = AuditRecord(.allowed, Operation.register.rawValue, caller, environment.time)
-    draft.rule = presence.rule
-    draft.relyingPartyID = request.relyingParty.id
-    draft.userHandleHash = SHA256.hash(request.user.id)
+    let presence = try await admit(caller, .register, .relyingParty(request.relyingParty.id))  // 14
+    var draft = draft(.register, presence, for: caller)
+    draft.userHandleHash = request.user.id.isEmpty ? nil : SHA256.hash(request.user.id)
     draft.clientDataHash = request.clientDataHash
     do throws(Failure) {
-      try await checkExcluded(request, &draft)  // 12; after 14, so that only who may register learns what is here
-      return try await create(request, algorithm, presence, &draft, for: caller)  // 15 to 18
+      let source = try await verify(verification, byPolicy: byPolicy, presence, on: channel, for: caller)  // 11
+      let isVerified = source != nil
+      // 12; after 14, so that only who may register learns what is here
+      try await checkExcluded(request, isVerified: isVerified, &draft)
+      if request.pinUvAuthParam != nil { channel.token?.spend() }  // 14
+      return try await create(
+        NewCredential(
+          request: request, algorithm: algorithm, extensions: extensions, isVerified: isVerified), presence, &draft,
+        on: channel, for: caller)  // 15 to 18
     } catch {
       throw await fail(draft, error)
     }
+  }
+
+  /// Enterprise attestation is a wish that only an authenticator that has it enabled understands. The formats follow
+  /// with its certificates; until then nothing is promised.
+  private func checkEnterpriseAttestation(_ value: UInt64?) async throws(CTAPStatus) {
+    guard let value else { return }
+    let isEnabled = try await settings().enterpriseAttestation
+    guard environment.offersEnterpriseAttestation, isEnabled else { throw .invalidParameter }
+    guard value == 1 || value == 2 else { throw .invalidOption }
   }
 
   /// The first algorithm in the relying party's order that the TPM can do.
@@ -41,9 +61,8 @@ extension AuthenticatorEngine {
     throw .unsupportedAlgorithm
   }
 
-  /// Before the TPM makes a key in vain. A discoverable credential may have one to replace: the store decides that.
-  private func refuseFullStore(_ request: MakeCredentialRequest) async throws(Failure) {
-    if request.options.rk == true { return }
+  /// Before the TPM makes a key in vain.
+  func refuseFullStore() async throws(Failure) {
     do {
       guard try await environment.store.remainingDiscoverableCredentials() == 0 else { return }
     } catch {
@@ -52,9 +71,14 @@ extension AuthenticatorEngine {
     throw Failure(.full("the store holds its maximum of credentials: raise limits.credentials"))
   }
 
-  private func checkExcluded(_ request: MakeCredentialRequest, _ draft: inout AuditRecord) async throws(Failure) {
+  private func checkExcluded(
+    _ request: MakeCredentialRequest, isVerified: Bool, _ draft: inout AuditRecord
+  ) async throws(Failure) {
+    let hash = SHA256.hash(Array(request.relyingParty.id.utf8))
     for descriptor in request.excludeList ?? [] where descriptor.type == CredentialParameters.publicKeyType {
-      if let known = try await find(descriptor.id, relyingPartyID: request.relyingParty.id) {
+      if let known = try await find(descriptor.id, relyingPartyIDHash: hash),
+        isVerified || known.protection < .userVerificationRequired
+      {
         draft.credentialID = known.id
         throw Failure(.credentialExcluded, "the exclude list names a credential that is here")
       }
@@ -62,48 +86,90 @@ extension AuthenticatorEngine {
   }
 
   private func create(
-    _ request: MakeCredentialRequest, _ algorithm: COSEAlgorithm, _ presence: consuming Presence,
-    _ draft: inout AuditRecord, for caller: Caller
+    _ new: NewCredential, _ presence: consuming Presence, _ draft: inout AuditRecord, on channel: ChannelState,
+    for caller: Caller
   ) async throws(Failure) -> MakeCredentialResponse {
-    try await refuseFullStore(request)
-    let binding = KeyBinding(
-      credentialID: environment.random.bytes(AuthenticatorLimits.credentialIDLength),
-      relyingPartyID: request.relyingParty.id)
-    draft.credentialID = binding.credentialID
-    let made: (key: CredentialKey, publicKey: CredentialPublicKey)
-    do {
-      made = try await environment.keys.createKey(algorithm, binding: binding, caller: caller, presence: presence)
-    } catch {
-      throw Failure(error)
-    }
-    let credential = Credential(
-      relyingPartyID: request.relyingParty.id, relyingPartyName: request.relyingParty.name.map(truncated),
-      userHandle: request.user.id, userName: request.user.name.map(truncated),
-      userDisplayName: request.user.displayName.map(truncated),
-      isDiscoverable: request.options.rk ?? false, publicKey: made.publicKey, key: made.key,
-      signatureCounter: presence.signatureCounter, createdAt: environment.time.unixMilliseconds)
+    let request = new.request
+    let salts = try creationSalts(new.extensions.inputs, on: channel)
+    // A discoverable credential may have one to replace: the store decides that.
+    if request.options.rk != true { try await refuseFullStore() }
+    let credential = try await makeKey(new, presence, &draft, for: caller)
+    let binding = credential.key.binding
+    var secrets: [UInt8]?
+    if let salts { secrets = try hmacSecret(salts, of: binding, verified: new.isVerified) }
+    let outputs = try await outputs(of: new.extensions, for: credential, hmacSecretMC: secrets)
     let data = AuthenticatorData(
-      relyingPartyIDHash: SHA256.hash(Array(credential.relyingPartyID.utf8)), flags: [.up, .at],
+      relyingPartyIDHash: binding.relyingPartyIDHash, flags: new.isVerified ? [.up, .uv, .at] : [.up, .at],
       signatureCounter: try await counter(for: credential.signatureCounter, caller: caller),
       attestedCredential: AttestedCredential(
-        aaguid: environment.identity.aaguid, credentialID: credential.id, publicKey: credential.publicKey))
+        aaguid: environment.identity.aaguid, credentialID: credential.id, publicKey: credential.publicKey),
+      extensions: outputs)
     draft.flags = data.flags.rawValue
     draft.signatureCounter = data.signatureCounter
 
     // Packed self-attestation (WebAuthn section 8.2): the credential key signs.
     let signed = data.encoded()
-    let signature = try await sign(
-      signed, request.clientDataHash, with: credential, presence, recording: draft, for: caller)
+    let largeBlobKey = credential.hasLargeBlobKey ? try largeBlobKey(of: credential) : nil
+    let isAttested = AttestationPreference(request.attestationFormatsPreference) == .packed
+    var statement = CBORMap()
+    if isAttested {
+      let signature = try await sign(
+        signed + request.clientDataHash, with: credential, presence, recording: draft, for: caller)
+      statement = ["alg": .integer(new.algorithm.rawValue), "sig": .bytes(signature)]
+    } else {
+      try await record(draft)
+    }
     // It may replace another one: not for a caller who is gone and would never learn of it.
     try refuseCancelled()
     try await keep(credential)
     return MakeCredentialResponse(
-      format: "packed", authenticatorData: signed,
-      attestationStatement: ["alg": .integer(algorithm.rawValue), "sig": .bytes(signature)])
+      format: isAttested ? "packed" : "none", authenticatorData: signed, attestationStatement: statement,
+      largeBlobKey: largeBlobKey)
+  }
+
+  /// The key in the TPM, and the credential around it, which nobody knows of yet.
+  private func makeKey(
+    _ new: NewCredential, _ presence: borrowing Presence, _ draft: inout AuditRecord, for caller: Caller
+  ) async throws(Failure) -> Credential {
+    let request = new.request
+    let isDiscoverable = request.options.rk ?? false
+    let binding = KeyBinding(
+      credentialID: environment.random.bytes(AuthenticatorLimits.credentialIDLength),
+      relyingPartyID: request.relyingParty.id)
+    draft.credentialID = binding.credentialID
+    let made = try await createKey(new.algorithm, binding, presence, for: caller)
+    return Credential(
+      relyingPartyID: request.relyingParty.id, relyingPartyName: request.relyingParty.name.map(truncated),
+      userHandle: request.user.id, userName: request.user.name.map(truncated),
+      userDisplayName: request.user.displayName.map(truncated),
+      isDiscoverable: isDiscoverable, publicKey: made.publicKey, key: made.key,
+      signatureCounter: presence.signatureCounter, protection: new.extensions.protection,
+      hasHMACSecret: new.extensions.inputs.hmacSecret ?? false,
+      hasLargeBlobKey: new.extensions.inputs.largeBlobKey ?? false,
+      blob: new.extensions.storedBlob(isDiscoverable: isDiscoverable), createdAt: environment.time.unixMilliseconds)
+  }
+
+  /// The salts of hmac-secret-mc (CTAP 2.2).
+  private func creationSalts(
+    _ inputs: CreationExtensions, on channel: ChannelState
+  ) throws(Failure) -> HMACSecretSalts? {
+    guard let input = inputs.hmacSecretMC else { return nil }
+    return try Failure.translated { () throws(CTAPStatus) in try salts(input, on: channel) }
+  }
+
+  /// A key pair in the TPM.
+  func createKey(
+    _ algorithm: COSEAlgorithm, _ binding: KeyBinding, _ presence: borrowing Presence, for caller: Caller
+  ) async throws(Failure) -> (key: CredentialKey, publicKey: CredentialPublicKey) {
+    do {
+      return try await environment.keys.createKey(algorithm, binding: binding, caller: caller, presence: presence)
+    } catch {
+      throw Failure(error)
+    }
   }
 
   /// Makes the credential durable, last of all: what was not answered for is not there.
-  private func keep(_ credential: Credential) async throws(Failure) {
+  func keep(_ credential: Credential) async throws(Failure) {
     let replaced: [KeyBinding]
     do {
       replaced = try await environment.store.insert(credential)
@@ -114,9 +180,28 @@ extension AuthenticatorEngine {
   }
 }
 
+/// A registration that has been allowed.
+private struct NewCredential {
+  let request: MakeCredentialRequest
+  let algorithm: COSEAlgorithm
+  let extensions: CheckedCreationExtensions
+  let isVerified: Bool
+}
+
+/// What a relying party prefers of the attestation formats that are here (CTAP 2.2, attestationFormatsPreference).
+private enum AttestationPreference: String {
+  case packed
+  case none
+
+  /// The first of the list that is known; packed where none is, or nothing is preferred.
+  init(_ formats: [String]?) {
+    self = formats?.lazy.compactMap(AttestationPreference.init(rawValue:)).first ?? .packed
+  }
+}
+
 /// A name as it is stored: at most 64 bytes, cut between characters (CTAP 2.1 section 6.1.2 lets authenticators cut
 /// names, and asks that 64 bytes be kept).
-private func truncated(_ name: String) -> String {
+func truncated(_ name: String) -> String {
   var kept = ""
   for character in name {
     guard kept.utf8.count + character.utf8.count <= 64 else { break }

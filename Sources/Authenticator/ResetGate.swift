@@ -5,7 +5,7 @@ internal import Platform
 /// secret that is gone. Used only on the engine's actor.
 final class ResetGate {
   private var inside = 0
-  private var waiting: ResetWait?
+  private var waiting: Wait?
 
   /// - Throws: CTAP1_ERR_CHANNEL_BUSY while a reset waits or works
   func enter() throws(CTAPStatus) {
@@ -22,9 +22,9 @@ final class ResetGate {
   ///
   /// - Returns: to wait with until those inside have left
   /// - Throws: CTAP1_ERR_CHANNEL_BUSY if another reset is at it
-  func close() throws(CTAPStatus) -> ResetWait {
+  func close() throws(CTAPStatus) -> Wait {
     guard waiting == nil else { throw .channelBusy }
-    let wait = ResetWait()
+    let wait = Wait()
     if inside == 0 { wait.end(drained: true) }
     waiting = wait
     return wait
@@ -35,8 +35,8 @@ final class ResetGate {
   }
 }
 
-/// One reset's wait for the others, which any thread can end.
-final class ResetWait: Sendable {
+/// One task's wait for others, which any thread can end.
+final class Wait: Sendable {
   private enum State {
     case begun
     case waiting(CheckedContinuation<Bool, Never>)
@@ -45,7 +45,7 @@ final class ResetWait: Sendable {
 
   private let state = Lock(State.begun)
 
-  /// - Returns: whether everyone has left; not where the wait was given up first
+  /// - Returns: whether they have left; not where the wait was given up first
   func result() async -> Bool {
     await withCheckedContinuation { continuation in
       let drained: Bool? = state.withLock { state in
@@ -59,14 +59,17 @@ final class ResetWait: Sendable {
 
   /// The first call counts.
   ///
-  /// - Parameter drained: whether everyone has left, or waiting is given up
-  func end(drained: Bool) {
-    let continuation: CheckedContinuation<Bool, Never>? = state.withLock { state in
-      if case .ended = state { return nil }
+  /// - Parameter drained: whether they have left, or waiting is given up
+  /// - Returns: whether it was the first call
+  @discardableResult
+  func end(drained: Bool) -> Bool {
+    let (isFirst, continuation): (Bool, CheckedContinuation<Bool, Never>?) = state.withLock { state in
+      if case .ended = state { return (false, nil) }
       defer { state = .ended(drained: drained) }
-      if case .waiting(let continuation) = state { return continuation }
-      return nil
+      if case .waiting(let continuation) = state { return (true, continuation) }
+      return (true, nil)
     }
     continuation?.resume(returning: drained)
+    return isFirst
   }
 }

@@ -5,14 +5,13 @@ internal import Policy
 internal import WebAuthn
 
 extension AuthenticatorEngine {
-  /// Signs authenticatorData and the client data's hash (WebAuthn section 6.3.3). The audit record becomes durable
-  /// while the TPM works; the signature is given out only when both are done.
+  /// Signs a message: authenticatorData and the client data's hash (WebAuthn section 6.3.3), or what U2F has instead.
+  /// The audit record becomes durable while the TPM works; the signature is given out only when both are done.
   func sign(
-    _ authenticatorData: [UInt8], _ clientDataHash: [UInt8], with credential: Credential,
-    _ presence: consuming Presence, recording record: AuditRecord, for caller: Caller
+    _ message: [UInt8], with credential: Credential, _ presence: consuming Presence, recording record: AuditRecord,
+    for caller: Caller
   ) async throws(Failure) -> [UInt8] {
     let ticket = environment.audit.submit(record)
-    let message = authenticatorData + clientDataHash
     let digest =
       switch credential.key.algorithm {
       case .es256, .rs256: SHA256.hash(message)
@@ -50,20 +49,29 @@ extension AuthenticatorEngine {
     if Task.isCancelled { throw Failure(.keepaliveCancel, "cancelled") }
   }
 
-  /// The credential with this ID, if it is here and belongs to the RP ID. No TPM work: every credential has a row.
-  func find(_ id: [UInt8], relyingPartyID: String) async throws(Failure) -> Credential? {
+  /// The credential with this ID, if it is here and belongs to the relying party. No TPM work: every credential has a
+  /// row.
+  func find(_ id: [UInt8], relyingPartyIDHash hash: [UInt8]) async throws(Failure) -> Credential? {
+    guard let credential = try await find(id), credential.key.binding.relyingPartyIDHash == hash else { return nil }
+    return credential
+  }
+
+  /// The credential with this ID, whosever it is.
+  func find(_ id: [UInt8]) async throws(Failure) -> Credential? {
     guard id.count == AuthenticatorLimits.credentialIDLength else { return nil }
     do {
-      return try await environment.store.credential(id: id, relyingPartyID: relyingPartyID)
+      return try await environment.store.credential(id: id)
     } catch {
       throw Failure(error)
     }
   }
 
-  /// No PIN/UV auth protocol is served, so no value of pinUvAuthProtocol is one of ours (sections 6.1.2 and 6.2.2,
-  /// steps 1 and 2).
-  func refusePINAuthorization(_ parameter: [UInt8]?, protocol number: UInt64?) throws(CTAPStatus) {
-    guard parameter != nil else { return }
-    throw number == nil ? .missingParameter : .invalidParameter
+  /// Makes a record durable that no signature waits for.
+  func record(_ record: AuditRecord) async throws(Failure) {
+    do {
+      try await environment.audit.submit(record).durable()
+    } catch {
+      throw Failure(error)
+    }
   }
 }

@@ -140,16 +140,6 @@ import WebAuthn
     #expect(try await harness.send(2, request, from: stranger).status == Status.operationDenied)
   }
 
-  @Test func refusesPINAuthorizationBecauseNoProtocolIsServed() async throws {
-    let harness = try Harness()
-    let id = try await harness.register()
-    var request = Harness.request(allow: [id])
-    request[6] = .bytes(.init(repeating: 1, count: 16))
-    #expect(try await harness.send(2, request).status == Status.missingParameter)
-    request[7] = 2
-    #expect(try await harness.send(2, request).status == Status.invalidParameter)
-  }
-
   @Test func aCancelledAssertionSaysSo() async throws {
     let harness = try Harness()
     let id = try await harness.register()

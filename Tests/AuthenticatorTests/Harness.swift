@@ -11,25 +11,42 @@ import WebAuthn
 final class Harness: Sendable {
   let keys: MemoryKeyStore
   let store: MemoryStore
-  let audit = MemoryAudit()
-  let time = ManualTime()
+  let audit: MemoryAudit
+  let time: ManualTime
   let engine: AuthenticatorEngine
+  private let rules: [Rule]
+  private let isEnterprise: Bool
+  private let seed: UInt64
   private let executor: ThreadExecutor
 
   static let alice = Caller(
     connection: 1, user: 1000, group: 1000, process: 4711, supplementaryGroups: [], unit: "ci.service")
 
-  init(
-    rules: [Rule]? = nil, algorithms: [COSEAlgorithm] = COSEAlgorithm.allCases, capacity: Int = 1000
+  convenience init(
+    rules: [Rule]? = nil, algorithms: [COSEAlgorithm] = COSEAlgorithm.allCases, capacity: Int = 1000,
+    isEnterprise: Bool = false
   ) throws {
-    keys = MemoryKeyStore(algorithms: algorithms)
-    store = MemoryStore(capacity: capacity)
+    try self.init(
+      MemoryKeyStore(algorithms: algorithms), MemoryStore(capacity: capacity), MemoryAudit(), ManualTime(),
+      rules ?? [try Harness.everything()], isEnterprise)
+  }
+
+  private init(
+    _ keys: MemoryKeyStore, _ store: MemoryStore, _ audit: MemoryAudit, _ time: ManualTime, _ rules: [Rule],
+    _ isEnterprise: Bool, seed: UInt64 = 7
+  ) throws {
+    (self.keys, self.store, self.audit, self.time) = (keys, store, audit, time)
+    (self.rules, self.isEnterprise, self.seed) = (rules, isEnterprise, seed)
     executor = try ThreadExecutor(name: "engine")
     let environment = AuthenticatorEnvironment(
-      keys: keys, store: store, audit: audit, time: time, random: SeededRandom(seed: 7), logger: .silent,
-      identity: .software)
-    engine = AuthenticatorEngine(
-      environment: environment, judge: try RuleBook(rules ?? [try Harness.everything()]), executor: executor)
+      keys: keys, store: store, audit: audit, time: time, random: SeededRandom(seed: seed), logger: .silent,
+      identity: .software, offersEnterpriseAttestation: isEnterprise)
+    engine = AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor)
+  }
+
+  /// The daemon after a restart: another engine over the same ports.
+  func restarted() throws -> Harness {
+    try Harness(keys, store, audit, time, rules, isEnterprise, seed: seed + 1)
   }
 
   deinit {
@@ -48,9 +65,34 @@ final class Harness: Sendable {
       operations: operations, userVerification: false, signatureCounter: signatureCounter)
   }
 
+  /// Lets these users do everything for every relying party.
+  static func anything(
+    users: [UInt32] = [1000], operations: Set<Operation> = Set(Operation.allCases), verified: Bool = false
+  ) throws -> Rule {
+    Rule(
+      name: verified ? "verified" : "anything", callers: users.map { CallerPattern(user: $0) },
+      relyingParties: [try RelyingPartyPattern("*")], operations: operations, userVerification: verified)
+  }
+
+  /// One user's rule for some relying parties.
+  static func rule(
+    _ name: String, _ relyingParties: [String], _ operations: Set<Operation>, user: UInt32 = 1000,
+    verified: Bool = false
+  ) throws -> Rule {
+    Rule(
+      name: name, callers: [CallerPattern(user: user)],
+      relyingParties: try relyingParties.map { text in try RelyingPartyPattern(text) }, operations: operations,
+      userVerification: verified)
+  }
+
   /// A caller on a connection of its own.
   static func caller(connection: UInt64, user: UInt32 = 1000) -> Caller {
     Caller(connection: connection, user: user, group: user, process: 4711, supplementaryGroups: [], unit: nil)
+  }
+
+  /// Sends bytes, and gets bytes.
+  func respond(_ message: [UInt8], from caller: Caller = alice) async -> [UInt8] {
+    await engine.respond(to: message, from: caller)
   }
 
   /// Sends a command and its parameters.
@@ -114,32 +156,31 @@ final class Harness: Sendable {
   static let clientDataHash = [UInt8](repeating: 0xcd, count: 32)
 }
 
-enum HarnessError: Error {
-  case malformed
+extension CBORMap {
+  /// A byte string among the members; traps in the test where it is none.
+  func bytes(_ key: CBORValue) throws -> [UInt8] {
+    guard case .bytes(let bytes)? = self[key] else { throw HarnessError.malformed }
+    return bytes
+  }
+
+  func map(_ key: CBORValue) throws -> CBORMap {
+    guard case .map(let map)? = self[key] else { throw HarnessError.malformed }
+    return map
+  }
+
+  /// Authenticator data, which both makeCredential and getAssertion have as member 2.
+  func authenticatorData() throws -> AuthenticatorData {
+    try AuthenticatorData.decode(try bytes(2))
+  }
+
+  /// With some members changed; nil removes one.
+  func with(_ members: [(key: CBORValue, value: CBORValue?)]) -> CBORMap {
+    var map = self
+    for (key, value) in members { map[key] = value }
+    return map
+  }
 }
 
-/// Status bytes by the standard's numbers, written out here so that a wrong constant in the source is seen.
-enum Status {
-  static let ok: UInt8 = 0x00
-  static let invalidCommand: UInt8 = 0x01
-  static let invalidParameter: UInt8 = 0x02
-  static let invalidLength: UInt8 = 0x03
-  static let channelBusy: UInt8 = 0x06
-  static let unexpectedType: UInt8 = 0x11
-  static let invalidCBOR: UInt8 = 0x12
-  static let missingParameter: UInt8 = 0x14
-  static let limitExceeded: UInt8 = 0x15
-  static let credentialExcluded: UInt8 = 0x19
-  static let unsupportedAlgorithm: UInt8 = 0x26
-  static let operationDenied: UInt8 = 0x27
-  static let keyStoreFull: UInt8 = 0x28
-  static let unsupportedOption: UInt8 = 0x2b
-  static let invalidOption: UInt8 = 0x2c
-  static let keepaliveCancel: UInt8 = 0x2d
-  static let noCredentials: UInt8 = 0x2e
-  static let notAllowed: UInt8 = 0x30
-  static let requestTooLarge: UInt8 = 0x39
-  static let tpmUnavailable: UInt8 = 0xf0
-  static let storageUnavailable: UInt8 = 0xf1
-  static let auditUnavailable: UInt8 = 0xf2
+enum HarnessError: Error {
+  case malformed
 }

@@ -1,26 +1,62 @@
 package import Authenticator
 package import Policy
 internal import Secrets
-internal import Synchronization
+internal import Platform
 package import WebAuthn
 
-/// Keys that sign nothing real: a "signature" is the digest with the key's number before it. Any call can be made to
-/// fail, and calls can be held until the test lets them go.
+/// Keys that sign nothing real: a "signature" is the key's number and the digest, in a shell that looks like DER. Any
+/// call can be made to fail, and calls can be held until the test lets them go.
 package actor MemoryKeyStore: KeyStore {
   package nonisolated let faults = FaultPlan()
+  /// Calls that do their work and then fail all the same: the answer was lost.
+  package nonisolated let lateFaults = FaultPlan()
   package nonisolated let algorithms: [COSEAlgorithm]
   /// What the next failing call throws.
   package var failure = KeyStoreError.unavailable("injected")
   private var keys: [KeyBinding: UInt8] = [:]
   private var counter: UInt32 = 0
   private var isHeld = false
+  private var savesAreHeld = false
+  private var nextSaveIsHeld = false
   private var held: [CheckedContinuation<Void, Never>] = []
   private var arrivals: [CheckedContinuation<Void, Never>] = []
   package private(set) var adopted: DeviceSecret?
+  private nonisolated let secretInUse: Lock<DeviceSecret>
+  /// What the TPM's own memory would hold.
+  package private(set) var retries = RetryRecord()
+  /// How often it has been written.
+  package private(set) var retryWrites = 0
   package private(set) var evicted: [KeyBinding] = []
 
   package init(algorithms: [COSEAlgorithm] = COSEAlgorithm.allCases) {
     self.algorithms = algorithms
+    secretInUse = Lock(Self.deviceSecret())
+  }
+
+  private static func deviceSecret() -> DeviceSecret {
+    do {
+      return DeviceSecret(try SecretBytes.random(count: DeviceSecret.count))
+    } catch {
+      preconditionFailure("\(error)")
+    }
+  }
+
+  package nonisolated var secret: DeviceSecret { secretInUse.withLock { $0 } }
+
+  package func retryRecord(caller: Caller) throws(KeyStoreError) -> RetryRecord {
+    try check()
+    return retries
+  }
+
+  package func save(_ record: RetryRecord, caller: Caller) async throws(KeyStoreError) {
+    try check()
+    if savesAreHeld || nextSaveIsHeld {
+      nextSaveIsHeld = false
+      await wait()
+    }
+    retries = record
+    retryWrites += 1
+    if lateFaults.shouldFail() { throw failure }
   }
 
   package func fail(with error: KeyStoreError) {
@@ -32,13 +68,32 @@ package actor MemoryKeyStore: KeyStore {
     isHeld = true
   }
 
+  /// From now on saving the record of PIN attempts waits for ``letGo()``, before it is written.
+  package func holdSaves() {
+    savesAreHeld = true
+  }
+
+  /// As ``holdSaves()``, but those after the next one overtake it.
+  package func holdNextSave() {
+    nextSaveIsHeld = true
+  }
+
   package func letGo() {
     isHeld = false
+    savesAreHeld = false
     held.forEach { $0.resume() }
     held = []
   }
 
-  /// Returns once a signature waits at ``hold()``.
+  private func wait() async {
+    await withCheckedContinuation { continuation in
+      held.append(continuation)
+      arrivals.forEach { $0.resume() }
+      arrivals = []
+    }
+  }
+
+  /// Returns once a call waits at ``hold()``, ``holdSaves()`` or ``holdNextSave()``.
   package func arrival() async {
     if !held.isEmpty { return }
     await withCheckedContinuation { arrivals.append($0) }
@@ -64,11 +119,7 @@ package actor MemoryKeyStore: KeyStore {
   ) async throws(KeyStoreError) -> [UInt8] {
     try check()
     if isHeld {
-      await withCheckedContinuation { continuation in
-        held.append(continuation)
-        arrivals.forEach { $0.resume() }
-        arrivals = []
-      }
+      await wait()
       if Task.isCancelled { throw .cancelled }
     }
     guard let number = keys[key.binding], key.blob == [number] else { throw .failed("no such key") }
@@ -77,7 +128,7 @@ package actor MemoryKeyStore: KeyStore {
 
   /// What ``sign(digest:with:caller:presence:)`` gives.
   package static func signature(digest: [UInt8], key: UInt8) -> [UInt8] {
-    [key] + digest
+    [0x30, UInt8(digest.count + 1), key] + digest
   }
 
   package func nextSignatureCounter(caller: Caller) throws(KeyStoreError) -> UInt32 {
@@ -94,15 +145,12 @@ package actor MemoryKeyStore: KeyStore {
     caller: Caller, presence: borrowing Presence
   ) throws(KeyStoreError) -> (secret: DeviceSecret, record: [UInt8]) {
     try check()
-    do {
-      return (DeviceSecret(try SecretBytes.random(count: DeviceSecret.count)), [1, 2, 3])
-    } catch {
-      throw .failed("\(error)")
-    }
+    return (Self.deviceSecret(), [1, 2, 3])
   }
 
   package func adopt(_ secret: DeviceSecret) {
     adopted = secret
+    secretInUse.withLock { $0 = secret }
     keys = [:]
   }
 

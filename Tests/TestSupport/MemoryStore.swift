@@ -1,10 +1,14 @@
 package import Authenticator
+internal import WebAuthn
 
 /// A credential store in memory whose n-th call can fail.
 package actor MemoryStore: CredentialStore {
   package nonisolated let faults = FaultPlan()
   private var rows: [(position: Int64, credential: Credential)] = []
   private var next: Int64 = 1
+  private var changeCount: Int64 = 0
+  private var saved: AuthenticatorSettings?
+  private var blobs: [UInt8]?
   private let capacity: Int
 
   package init(capacity: Int = 1000) {
@@ -13,41 +17,115 @@ package actor MemoryStore: CredentialStore {
 
   package var credentials: [Credential] { rows.map(\.credential) }
 
-  package func credential(id: [UInt8], relyingPartyID: String) throws(StoreError) -> Credential? {
+  package func credential(id: [UInt8]) throws(StoreError) -> Credential? {
     try check()
-    return rows.first { $0.credential.id == id && $0.credential.relyingPartyID == relyingPartyID }?.credential
+    return rows.map(\.credential).first { $0.id == id }
   }
 
   package func discoverableCredential(
-    relyingPartyID: String, olderThan position: Int64?
+    relyingPartyIDHash: [UInt8], olderThan position: Int64?, verified: Bool
   ) throws(StoreError) -> (credential: Credential, position: Int64)? {
     try check()
-    let row = discoverable(relyingPartyID).filter { $0.position < position ?? .max }.max { $0.position < $1.position }
+    let row = discoverable(relyingPartyIDHash, verified).filter { $0.position < position ?? .max }
+      .max { $0.position < $1.position }
     return row.map { ($0.credential, $0.position) }
   }
 
-  package func discoverableCount(relyingPartyID: String, olderThan position: Int64) throws(StoreError) -> Int {
+  package func discoverableCount(
+    relyingPartyIDHash: [UInt8], olderThan position: Int64?, verified: Bool
+  ) throws(StoreError) -> Int {
     try check()
-    return discoverable(relyingPartyID).filter { $0.position < position }.count
+    return discoverable(relyingPartyIDHash, verified).filter { $0.position < position ?? .max }.count
+  }
+
+  package func relyingParty(
+    after position: Int64?
+  ) throws(StoreError) -> (id: String, name: String?, position: Int64)? {
+    try check()
+    var seen: Set<[UInt8]> = []
+    for row in rows where row.credential.isDiscoverable {
+      guard seen.insert(row.credential.key.binding.relyingPartyIDHash).inserted, row.position > position ?? 0,
+        let id = row.credential.relyingPartyID
+      else { continue }
+      let newest = rows.last { $0.credential.isDiscoverable && $0.credential.relyingPartyID == id }
+      return (id, newest?.credential.relyingPartyName, row.position)
+    }
+    return nil
+  }
+
+  package func credential(after position: Int64?) throws(StoreError) -> (credential: Credential, position: Int64)? {
+    try check()
+    return rows.first { $0.position > position ?? 0 }.map { ($0.credential, $0.position) }
+  }
+
+  package func update(_ credential: Credential) throws(StoreError) -> Bool {
+    try check()
+    guard let index = rows.firstIndex(where: { $0.credential.id == credential.id }) else { return false }
+    rows[index].credential = credential
+    changeCount += 1
+    return true
+  }
+
+  package func remove(id: [UInt8]) throws(StoreError) -> KeyBinding? {
+    try check()
+    guard let index = rows.firstIndex(where: { $0.credential.id == id }) else { return nil }
+    changeCount += 1
+    return rows.remove(at: index).credential.key.binding
+  }
+
+  package func changes() throws(StoreError) -> Int64 {
+    try check()
+    return changeCount
+  }
+
+  package func settings() throws(StoreError) -> AuthenticatorSettings? {
+    try check()
+    return saved
+  }
+
+  package func save(_ settings: AuthenticatorSettings) throws(StoreError) {
+    try check()
+    saved = settings
+  }
+
+  /// As restoring a backup does.
+  package func restore(settings: AuthenticatorSettings?) {
+    saved = settings
+  }
+
+  package func largeBlobs() throws(StoreError) -> [UInt8]? {
+    try check()
+    return blobs
+  }
+
+  package func save(largeBlobs: [UInt8]) throws(StoreError) {
+    try check()
+    blobs = largeBlobs
   }
 
   package func insert(_ credential: Credential) throws(StoreError) -> [KeyBinding] {
     try check()
     var replaced: [KeyBinding] = []
     if credential.isDiscoverable {
-      replaced = discoverable(credential.relyingPartyID)
+      replaced = discoverable(credential.key.binding.relyingPartyIDHash, true)
         .filter { $0.credential.userHandle == credential.userHandle }.map(\.credential.key.binding)
       rows.removeAll { replaced.contains($0.credential.key.binding) }
     }
     guard rows.count < capacity else { throw .full("\(capacity) credentials") }
     rows.append((next, credential))
     next += 1
+    changeCount += 1
     return replaced
   }
 
-  package func reset(to secret: DeviceSecret, record: [UInt8]) throws(StoreError) {
+  package func reset(
+    to secret: DeviceSecret, record: [UInt8], settings: AuthenticatorSettings
+  ) throws(StoreError) {
     try check()
     rows = []
+    blobs = nil
+    saved = settings
+    changeCount += 1
   }
 
   package func remainingDiscoverableCredentials() throws(StoreError) -> Int {
@@ -64,7 +142,12 @@ package actor MemoryStore: CredentialStore {
     if faults.shouldFail() { throw .unavailable("injected") }
   }
 
-  private func discoverable(_ relyingPartyID: String) -> [(position: Int64, credential: Credential)] {
-    rows.filter { $0.credential.isDiscoverable && $0.credential.relyingPartyID == relyingPartyID }
+  private func discoverable(
+    _ relyingPartyIDHash: [UInt8], _ verified: Bool
+  ) -> [(position: Int64, credential: Credential)] {
+    rows.filter {
+      $0.credential.isDiscoverable && $0.credential.key.binding.relyingPartyIDHash == relyingPartyIDHash
+        && (verified || $0.credential.protection == .userVerificationOptional)
+    }
   }
 }

@@ -1,0 +1,39 @@
+/// Status bytes by the standard's numbers, written out here so that a wrong constant in the source is seen.
+enum Status {
+  static let ok: UInt8 = 0x00
+  static let invalidCommand: UInt8 = 0x01
+  static let invalidParameter: UInt8 = 0x02
+  static let invalidLength: UInt8 = 0x03
+  static let invalidSeq: UInt8 = 0x04
+  static let channelBusy: UInt8 = 0x06
+  static let unexpectedType: UInt8 = 0x11
+  static let invalidCBOR: UInt8 = 0x12
+  static let missingParameter: UInt8 = 0x14
+  static let limitExceeded: UInt8 = 0x15
+  static let largeBlobStorageFull: UInt8 = 0x18
+  static let credentialExcluded: UInt8 = 0x19
+  static let unsupportedAlgorithm: UInt8 = 0x26
+  static let operationDenied: UInt8 = 0x27
+  static let keyStoreFull: UInt8 = 0x28
+  static let unsupportedOption: UInt8 = 0x2b
+  static let invalidOption: UInt8 = 0x2c
+  static let keepaliveCancel: UInt8 = 0x2d
+  static let noCredentials: UInt8 = 0x2e
+  static let notAllowed: UInt8 = 0x30
+  static let pinInvalid: UInt8 = 0x31
+  static let pinBlocked: UInt8 = 0x32
+  static let pinAuthInvalid: UInt8 = 0x33
+  static let pinAuthBlocked: UInt8 = 0x34
+  static let pinNotSet: UInt8 = 0x35
+  static let puatRequired: UInt8 = 0x36
+  static let pinPolicyViolation: UInt8 = 0x37
+  static let requestTooLarge: UInt8 = 0x39
+  static let uvBlocked: UInt8 = 0x3c
+  static let integrityFailure: UInt8 = 0x3d
+  static let invalidSubcommand: UInt8 = 0x3e
+  static let unauthorizedPermission: UInt8 = 0x40
+  static let other: UInt8 = 0x7f
+  static let tpmUnavailable: UInt8 = 0xf0
+  static let storageUnavailable: UInt8 = 0xf1
+  static let auditUnavailable: UInt8 = 0xf2
+}
