@@ -1,40 +1,105 @@
+internal import Authenticator
 internal import CTAPHID
 internal import FoundationEssentials
 internal import Policy
 internal import Transports
+internal import WebAuthn
 
-/// The operator's socket: one JSON request a frame, one JSON answer. Only root and the daemon's own user can open it
-/// (mode 0600); the kernel checks that, and this checks it again.
+/// The operator's socket: one JSON request a frame and one JSON answer, or a CTAP2 message as on the jobs' socket, which
+/// may manage everything and sign nothing. Only root and the daemon's own user can open it (mode 0600); the kernel checks
+/// that, and this checks it again.
 struct AdminService: FrameService {
   private struct Request: Codable {
     var request: String
+    /// Of `credential` and `deleteCredential`: a credential ID, base64url.
+    var id: String?
+    /// Of `credentials`: where the page before this one ended.
+    var after: Int64?
   }
 
-  private struct Problem: Codable {
+  private struct Problem: Codable, Error {
     var error: String
   }
 
-  /// The daemon's own effective user, which may ask beside root.
-  let owner: UInt32
-  let status: @Sendable () async -> StatusReport
-
-  func open(_ caller: Caller) async -> Bool {
-    caller.user == 0 || caller.user == owner
+  private struct CredentialPage: Codable {
+    var credentials: [CredentialReport]
+    /// What to send as `after` for the next page; absent at the end.
+    var next: Int64?
   }
 
-  func answer(_ command: FrameCommand, _ payload: [UInt8], in isOperator: Bool) async -> FrameReply {
-    guard command == .administration else { return .error(.invalidCommand) }
-    guard isOperator else { return encode(Problem(error: "only root and the service's own user may ask")) }
+  private struct OneCredential: Codable {
+    /// nil where there is none with that ID.
+    var credential: CredentialReport?
+  }
+
+  /// Fit a frame with the longest names.
+  private static let pageCount = 50
+
+  /// The daemon's own effective user, which may ask beside root.
+  let owner: UInt32
+  let engine: AuthenticatorEngine
+  let status: @Sendable () async -> StatusReport
+
+  /// nil for a stranger.
+  func open(_ caller: Caller) async -> Caller? {
+    guard caller.user == 0 || caller.user == owner else { return nil }
+    return Caller(
+      connection: caller.connection, user: caller.user, group: caller.group, process: caller.process,
+      supplementaryGroups: caller.supplementaryGroups, unit: caller.unit, isOperator: true)
+  }
+
+  func answer(_ command: FrameCommand, _ payload: [UInt8], in session: Caller?) async -> FrameReply {
+    switch command {
+    case .administration:
+      guard let caller = session else { return encode(Problem(error: "only root and the service's own user may ask")) }
+      return await answer(payload, for: caller)
+    case .cbor:
+      // CTAP2_ERR_NOT_ALLOWED
+      guard let caller = session else { return .data([0x30]) }
+      return .data(await engine.respond(to: payload, from: caller))
+    default: return .error(.invalidCommand)
+    }
+  }
+
+  func close(_ session: Caller?) async {
+    if let session { await engine.close(session) }
+  }
+
+  private func answer(_ payload: [UInt8], for caller: Caller) async -> FrameReply {
     guard let request = try? JSONDecoder().decode(Request.self, from: Data(payload)) else {
       return encode(Problem(error: "the request is not a JSON object with the key \"request\""))
     }
-    switch request.request {
-    case "status": return encode(await status())
-    default: return encode(Problem(error: "unknown request: this daemon knows \"status\""))
+    do {
+      switch request.request {
+      case "status": return encode(await status())
+      case "credentials":
+        let (page, next) = try await engine.credentials(after: request.after, limit: Self.pageCount, for: caller)
+        return encode(CredentialPage(credentials: page.map(CredentialReport.init), next: next))
+      case "credential":
+        let found = try await engine.credential(id: try credentialID(request), for: caller)
+        return encode(OneCredential(credential: found.map(CredentialReport.init)))
+      case "deleteCredential":
+        let removed = try await engine.removeCredential(id: try credentialID(request), for: caller)
+        return encode(OneCredential(credential: removed.map(CredentialReport.init)))
+      default:
+        return encode(
+          Problem(
+            error: "unknown request: this daemon knows \"status\", \"credentials\", \"credential\" and "
+              + "\"deleteCredential\""))
+      }
+    } catch let problem as Problem {
+      return encode(problem)
+    } catch {
+      return encode(Problem(error: "\(error)"))
     }
   }
 
-  func close(_ isOperator: Bool) async {}
+  private func credentialID(_ request: Request) throws(Problem) -> [UInt8] {
+    guard let text = request.id, let id = Base64URL.decode(text) else {
+      throw Problem(error: "the key \"id\" is not a credential ID in base64url")
+    }
+    return id
+  }
 
   private func encode(_ value: some Encodable) -> FrameReply {
     let encoder = JSONEncoder()

@@ -52,6 +52,7 @@ final class RunningDaemon: Sendable {
     let audit = try AuditFile(path: loaded.settings.auditLog, log: logger)
     let keys = try await unlock(database, loaded.settings, logger)
     let daemon = try RunningDaemon(configured, loaded.settings, logger, database, audit, keys)
+    await daemon.engine.prepare()
     try await daemon.listen(passed)
     return daemon
   }
@@ -90,7 +91,7 @@ final class RunningDaemon: Sendable {
       settings: settings, configuration: configured.path, startedAt: SystemTime().unixMilliseconds, keys: keys,
       database: database, audit: audit, jobs: jobs)
     administration = SocketServer(
-      loop: loop, service: AdminService(owner: geteuid(), status: report.make),
+      loop: loop, service: AdminService(owner: geteuid(), engine: engine, status: report.make),
       settings: RunningDaemon.administrationSettings, log: logger)
   }
 
@@ -98,8 +99,8 @@ final class RunningDaemon: Sendable {
     var server = ServerSettings()
     let version = CountersignVersion.bytes
     server.version = DeviceVersion(major: version.major, minor: version.minor, build: version.build)
-    server.capabilities = [.wink, .cbor, .noMessage]
-    server.served = [.cbor, .wink]
+    server.capabilities = [.wink, .cbor]
+    server.served = [.message, .cbor, .wink]
     server.connectionLimit = settings.maximumConnections
     server.connectionsPerUser = max(1, settings.maximumConnections / 2)
     return server
@@ -107,8 +108,8 @@ final class RunningDaemon: Sendable {
 
   private static var administrationSettings: ServerSettings {
     var server = ServerSettings()
-    server.capabilities = [.noMessage]
-    server.served = [.administration]
+    server.capabilities = [.cbor, .noMessage]
+    server.served = [.administration, .cbor]
     server.connectionLimit = 32
     server.connectionsPerUser = 32
     return server
@@ -190,6 +191,7 @@ final class RunningDaemon: Sendable {
     logger.info("stopping")
     await jobs.stop(within: RunningDaemon.patience)
     await administration.stop(within: 0)
+    await engine.settle()
     await keys.stop()
     audit.close()
     await database.close()

@@ -19,7 +19,7 @@ enum ServiceCredential {
     let raw = file.raw
     var length = 0
     let buffer = try SecretBytes(count: maximum) { span in
-      length = try fill(&span, from: raw)
+      length = try readToEnd(of: raw, into: &span)
       // Before line ends are taken off: a longer file must not be cut short silently.
       if length == maximum { throw SystemError(call: "credential \(name)", code: EFBIG) }
       while length > 0, span[length - 1] == 0x0a || span[length - 1] == 0x0d { length -= 1 }
@@ -28,23 +28,5 @@ enum ServiceCredential {
     return try SecretBytes(count: length) { span in
       buffer.reveal { whole in for index in 0..<whole.count where index < length { span[index] = whole[index] } }
     }
-  }
-
-  /// Reads to the end or until the memory is full.
-  ///
-  /// - Returns: how much
-  private static func fill(_ span: inout MutableSpan<UInt8>, from raw: Int32) throws(SystemError) -> Int {
-    var length = 0
-    while length < span.count {
-      let from = length
-      let got = try checked("read") {
-        unsafe span.withUnsafeMutableBytes { bytes in
-          unsafe Glibc.read(raw, bytes.baseAddress?.advanced(by: from), bytes.count - from)
-        }
-      }
-      if got == 0 { break }
-      length += got
-    }
-    return length
   }
 }

@@ -14,6 +14,8 @@ struct StatusReport: Codable, Equatable {
     var parentHandle: String?
     /// The NV index of the signature counter, in hexadecimal.
     var counterIndex: String?
+    /// The NV index of the record of PIN attempts, in hexadecimal.
+    var retryIndex: String?
     var loadedKeys: Int
     /// Requests waiting for the TPM.
     var queue: Int

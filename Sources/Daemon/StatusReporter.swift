@@ -62,8 +62,9 @@ final class StatusReporter: Sendable {
         manufacturer: status.manufacturer,
         firmware: firmware(status),
         state: status.disconnected ?? "ready",
-        parentHandle: hexadecimal(status.storageRootHandle),
-        counterIndex: hexadecimal(status.counterIndex),
+        parentHandle: handleText(status.storageRootHandle),
+        counterIndex: handleText(status.counterIndex),
+        retryIndex: handleText(status.retryIndex),
         loadedKeys: status.loadedKeys,
         queue: status.queueLength),
       auditLog: StatusReport.AuditLog(path: settings.auditLog, state: audit.problem?.description ?? "ready"))
@@ -74,7 +75,7 @@ final class StatusReporter: Sendable {
     [48, 32, 16, 0].map { String(status.firmwareVersion >> $0 & 0xffff) }.joined(separator: ".")
   }
 
-  private func hexadecimal(_ handle: UInt32?) -> String? {
+  private func handleText(_ handle: UInt32?) -> String? {
     handle.map { "0x" + String($0, radix: 16) }
   }
 }

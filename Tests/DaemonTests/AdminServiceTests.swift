@@ -1,43 +1,205 @@
+import Authenticator
 import CTAPHID
+import Crypto
 import Glibc
+import Platform
 import Policy
+import TestSupport
 import Testing
 import Transports
+import WebAuthn
 
 @testable import Daemon
 
-@Suite struct AdminServiceTests {
-  private let report = StatusReport(
-    version: "1", startedAt: "t", socket: "/s", configuration: "/c", rules: 1, connections: 2, credentials: nil,
-    tpm: StatusReport.TPM(
-      kind: "software", connection: "", manufacturer: "", firmware: "", state: "ready", loadedKeys: 0, queue: 0),
-    auditLog: StatusReport.AuditLog(path: "/a", state: "ready"))
+/// The admin socket's service over an authenticator in memory.
+private final class AdminFixture: Sendable {
+  let store = MemoryStore()
+  let audit = MemoryAudit()
+  let keys = MemoryKeyStore()
+  private let executor: ThreadExecutor
+  private let service: AdminService
 
-  private func ask(_ text: String, user: UInt32 = 7, command: FrameCommand = .administration) async -> String? {
-    let service = AdminService(owner: 7, status: { [report] in report })
+  init(rules: [Rule] = []) throws {
+    executor = try ThreadExecutor(name: "engine")
+    let environment = AuthenticatorEnvironment(
+      keys: keys, store: store, audit: audit, time: ManualTime(), random: SeededRandom(seed: 7), logger: .silent,
+      identity: .software)
+    let report = StatusReport(
+      version: "1", startedAt: "t", socket: "/s", configuration: "/c", rules: 1, connections: 2, credentials: nil,
+      tpm: StatusReport.TPM(
+        kind: "software", connection: "", manufacturer: "", firmware: "", state: "ready", loadedKeys: 0, queue: 0),
+      auditLog: StatusReport.AuditLog(path: "/a", state: "ready"))
+    service = AdminService(
+      owner: 7, engine: AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor),
+      status: { report })
+  }
+
+  deinit {
+    executor.stop()
+  }
+
+  /// One frame and its answer, on a connection of its own; nil for an error of the transport.
+  func ask(_ payload: [UInt8], _ command: FrameCommand, user: UInt32 = 7) async -> [UInt8]? {
     let session = await service.open(
       Caller(connection: 1, user: user, group: 0, process: nil, supplementaryGroups: [], unit: nil))
-    switch await service.answer(command, Array(text.utf8), in: session) {
-    case .data(let bytes): return String(decoding: bytes, as: UTF8.self)
+    defer { withExtendedLifetime(self) {} }
+    let reply = await service.answer(command, payload, in: session)
+    await service.close(session)
+    switch reply {
+    case .data(let bytes): return bytes
     case .error: return nil
     }
   }
 
+  func ask(_ text: String, user: UInt32 = 7) async -> String? {
+    await ask(Array(text.utf8), .administration, user: user).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// A credential with everything, or one as U2F makes them.
+  func insert(_ number: UInt8, isWhole: Bool) async throws -> [UInt8] {
+    let hash = SHA256.hash(Array("example.com".utf8))
+    let id = [UInt8](repeating: number, count: 16)
+    let publicKey = CredentialPublicKey.es256(x: .init(repeating: 1, count: 32), y: .init(repeating: 2, count: 32))
+    var credential = Credential(
+      relyingPartyID: isWhole ? "example.com" : nil, userHandle: isWhole ? [1] : [], isDiscoverable: isWhole,
+      publicKey: publicKey,
+      key: CredentialKey(
+        algorithm: .es256, binding: KeyBinding(credentialID: id, relyingPartyIDHash: hash), blob: [1]),
+      createdAt: 1_700_000_000_123)
+    if isWhole {
+      credential.relyingPartyName = "Example"
+      credential.userName = "runner"
+      credential.userDisplayName = "The runner"
+      credential.protection = .userVerificationRequired
+      credential.hasHMACSecret = true
+      credential.hasLargeBlobKey = true
+      credential.blob = [9]
+    }
+    _ = try await store.insert(credential)
+    return id
+  }
+}
+
+@Suite struct AdminServiceTests {
   @Test(arguments: [0, 7] as [UInt32]) func status(of user: UInt32) async throws {
-    let answer = try #require(await ask(#"{"request":"status"}"#, user: user))
+    let fixture = try AdminFixture()
+    let answer = try #require(await fixture.ask(#"{"request":"status"}"#, user: user))
     #expect(answer.hasPrefix(#"{"auditLog":{"path":"/a","state":"ready"},"#), "\(answer)")
   }
 
   @Test(arguments: ["", "x", "[]", "{}", "\"status\"", #"{"request":1}"#, #"{"request":"status""#])
-  func badJSON(_ text: String) async {
-    #expect(await ask(text) == #"{"error":"the request is not a JSON object with the key \"request\""}"#)
+  func badJSON(_ text: String) async throws {
+    let fixture = try AdminFixture()
+    #expect(await fixture.ask(text) == #"{"error":"the request is not a JSON object with the key \"request\""}"#)
   }
 
-  @Test func strangersAndUnknownRequests() async {
+  @Test func strangersAndUnknownRequests() async throws {
+    let fixture = try AdminFixture()
     let refusal = #"{"error":"only root and the service's own user may ask"}"#
-    #expect(await ask(#"{"request":"status"}"#, user: 8) == refusal)
-    #expect(await ask("x", user: 8) == refusal)
-    #expect(await ask(#"{"request":"dance"}"#)?.hasPrefix(#"{"error":"unknown request"#) ?? false)
-    #expect(await ask(#"{"request":"status"}"#, command: .cbor) == nil)
+    let id = Base64URL.encode(try await fixture.insert(1, isWhole: true))
+    for request in ["status", "credentials", "credential", "deleteCredential"] {
+      #expect(await fixture.ask(#"{"request":"\#(request)","id":"\#(id)"}"#, user: 8) == refusal)
+    }
+    #expect(await fixture.ask("x", user: 8) == refusal)
+    #expect(await fixture.ask([0x04], .cbor, user: 8) == [0x30])
+    #expect(await fixture.ask(#"{"request":"dance"}"#)?.hasPrefix(#"{"error":"unknown request"#) ?? false)
+    #expect(await fixture.store.credentials.count == 1)
+  }
+
+  // MARK: Credentials
+
+  private static let whole = """
+    {"algorithm":"ES256","createdAt":"2023-11-14T22:13:20.123Z","credProtect":"userVerificationRequired",\
+    "discoverable":true,"extensions":["credBlob","hmac-secret","largeBlobKey"],"id":"AQEBAQEBAQEBAQEBAQEBAQ",\
+    "publicKey":"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQECAgICAgICAgICAgICAg\
+    ICAgICAgICAgICAgICAgICAg","rpId":"example.com",\
+    "rpIdHash":"a379a6f6eeafb9a55e378c118034e2751e682fab9f2d30ab13d2125586ce1947","rpName":"Example",\
+    "signatureCounter":"global","userDisplayName":"The runner","userHandle":"AQ","userName":"runner"}
+    """
+
+  private static let ofU2F = """
+    {"algorithm":"ES256","createdAt":"2023-11-14T22:13:20.123Z","credProtect":"userVerificationOptional",\
+    "discoverable":false,"extensions":[],"id":"AgICAgICAgICAgICAgICAg",\
+    "publicKey":"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQECAgICAgICAgICAgICAg\
+    ICAgICAgICAgICAgICAgICAg",\
+    "rpIdHash":"a379a6f6eeafb9a55e378c118034e2751e682fab9f2d30ab13d2125586ce1947","signatureCounter":"global",\
+    "userHandle":""}
+    """
+
+  @Test func listsAndShows() async throws {
+    let fixture = try AdminFixture()
+    #expect(await fixture.ask(#"{"request":"credentials"}"#) == #"{"credentials":[]}"#)
+    let ids = [try await fixture.insert(1, isWhole: true), try await fixture.insert(2, isWhole: false)]
+    #expect(
+      await fixture.ask(#"{"request":"credentials"}"#) == #"{"credentials":[\#(Self.whole),\#(Self.ofU2F)]}"#)
+    for (id, text) in zip(ids, [Self.whole, Self.ofU2F]) {
+      let request = #"{"request":"credential","id":"\#(Base64URL.encode(id))"}"#
+      #expect(await fixture.ask(request) == #"{"credential":\#(text)}"#)
+    }
+    #expect(await fixture.ask(#"{"request":"credential","id":"AAAAAAAAAAAAAAAAAAAAAA"}"#) == "{}")
+  }
+
+  @Test func pagesOfFifty() async throws {
+    let fixture = try AdminFixture()
+    for number in UInt8(1)...101 { _ = try await fixture.insert(number, isWhole: false) }
+    var counts: [Int] = []
+    var next: Substring? = "0"
+    while let after = next {
+      let answer = try #require(await fixture.ask(#"{"request":"credentials","after":\#(after)}"#))
+      counts.append(answer.split(separator: #""rpIdHash""#).count - 1)
+      next = answer.split(separator: #""next":"#).dropFirst().first?.dropLast()
+    }
+    #expect(counts == [50, 50, 1])
+  }
+
+  @Test func deletes() async throws {
+    let fixture = try AdminFixture()
+    let id = try await fixture.insert(1, isWhole: true)
+    let request = #"{"request":"deleteCredential","id":"\#(Base64URL.encode(id))"}"#
+    fixture.audit.faults.fail(at: 1)
+    #expect(await fixture.ask(request)?.hasPrefix(#"{"error":"#) ?? false, "not without a record")
+    fixture.audit.faults.fail(at: nil)
+    #expect(await fixture.store.credentials.count == 1)
+    #expect(await fixture.ask(request) == #"{"credential":\#(Self.whole)}"#)
+    #expect(await fixture.store.credentials.isEmpty)
+    #expect(await fixture.keys.evicted.map(\.credentialID) == [id])
+    #expect(await fixture.ask(request) == "{}")
+  }
+
+  @Test(arguments: [
+    #"{"request":"credential"}"#, #"{"request":"deleteCredential"}"#, #"{"request":"credential","id":"+/"}"#,
+    #"{"request":"deleteCredential","id":"A"}"#,
+  ])
+  func identifiersThatAreNone(_ request: String) async throws {
+    let fixture = try AdminFixture()
+    #expect(await fixture.ask(request) == #"{"error":"the key \"id\" is not a credential ID in base64url"}"#)
+  }
+
+  @Test func aFailingStoreIsSaid() async throws {
+    let fixture = try AdminFixture()
+    fixture.store.faults.fail(at: 1)
+    #expect(await fixture.ask(#"{"request":"credentials"}"#) == #"{"error":"injected"}"#)
+  }
+
+  // MARK: CTAP2 as the operator
+
+  @Test func managesAndSignsNothing() async throws {
+    let everything = Rule(
+      name: "all", callers: [CallerPattern(user: 7)], relyingParties: [try RelyingPartyPattern("*")],
+      operations: Set(Policy.Operation.allCases))
+    let fixture = try AdminFixture(rules: [everything])
+    #expect(await fixture.ask([0x04], .cbor)?.first == 0)
+    #expect(await fixture.ask([0x0b], .cbor) == [0])
+    // authenticatorConfig, toggleAlwaysUv.
+    #expect(await fixture.ask([0x0d, 0xa1, 0x01, 0x02], .cbor) == [0])
+    #expect(await fixture.ask([0x07], .cbor) == [0x27], "no reset")
+    // getAssertion of "example.com", without a credential.
+    let hash = [UInt8](repeating: 0, count: 32)
+    let request =
+      [0x02, 0xa3, 0x01, 0x6b] + Array("example.com".utf8) + [0x02, 0x58, 0x20] + hash
+      + [0x05, 0xa1, 0x62, 0x75, 0x70, 0xf4]
+    #expect(await fixture.ask(request, .cbor) == [0x27], "no signature")
+    #expect(await fixture.ask([0x00, 0x03, 0x00, 0x00], .message) == nil, "no U2F")
+    #expect(await fixture.ask([], .wink) == nil)
   }
 }
