@@ -45,7 +45,7 @@ func tests(_ name: String, uses dependencies: [String], vectors: [String] = []) 
 /// What the fuzzer and the replay tests reach into.
 let fuzzed = [
   "AuditLog", "Authenticator", "CBOR", "CTAP", "CTAPHID", "Configuration", "Crypto", "Platform", "Policy",
-  "RelyingParty", "Storage", "TPM", "TPMKeyStore", "TestSupport", "WebAuthn",
+  "RelyingParty", "Secrets", "Storage", "TPM", "TPMKeyStore", "TestSupport", "WebAuthn",
 ]
 
 /// The same entry functions (Tests/Fuzz/Targets) with libFuzzer as their driver, or with Swift Testing.
@@ -80,6 +80,9 @@ let package = Package(
     cModule("CCBOR", libraries: ["cbor"]),
     cModule("CSQLite", libraries: ["sqlite3"]),
     cModule("CPublicSuffix", libraries: ["psl"]),
+    cModule("CUnicode", libraries: ["unistring"]),
+    cModule("CDeflate", libraries: ["z"]),
+    cModule("CTerminal"),
 
     // Leaves.
     room("Platform", uses: ["CLinux"]),
@@ -92,12 +95,12 @@ let package = Package(
     room("TPM", uses: ["CLinux", "CTSS", "Secrets"]),
 
     // Protocol.
-    room("WebAuthn", uses: ["CBOR", "CPublicSuffix", "Crypto"]),
-    room("CTAP", uses: ["CBOR", "WebAuthn"]),
+    room("WebAuthn", uses: ["CBOR", "CPublicSuffix", "Crypto", "Secrets"]),
+    room("CTAP", uses: ["CBOR", "Crypto", "Secrets", "WebAuthn"]),
     room("CTAPHID", uses: []),
 
     // Domain.
-    room("Policy", uses: ["Platform"]),
+    room("Policy", uses: ["Crypto", "Platform"]),
     room("AuditLog", uses: ["Platform"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
     room("RelyingParty", uses: ["CBOR", "Crypto", "WebAuthn"]),
@@ -113,32 +116,43 @@ let package = Package(
     room(
       "Daemon",
       uses: [
-        "AuditLog", "Authenticator", "Configuration", "CTAP", "CTAPHID", "Platform", "Policy", "Secrets", "Storage",
-        "TPMKeyStore", "Transports", "WebAuthn",
+        "AuditLog", "Authenticator", "Configuration", "CTAP", "CTAPHID", "Crypto", "Platform", "Policy", "Secrets",
+        "Storage", "TPMKeyStore", "Transports", "WebAuthn",
       ]),
-    room("Client", uses: ["CBOR", "CTAP", "CTAPHID", "Crypto", "Platform", "WebAuthn"]),
-    room("Commands", uses: ["CTAP", "CTAPHID", "Client", "Platform", "RelyingParty", "WebAuthn"]),
+    room(
+      "Client",
+      uses: ["CBOR", "CDeflate", "CTAP", "CTAPHID", "CUnicode", "Crypto", "Platform", "Secrets", "WebAuthn"]),
+    room(
+      "Commands",
+      uses: [
+        "CTAP", "CTAPHID", "CTerminal", "Client", "Crypto", "Platform", "RelyingParty", "Secrets", "WebAuthn",
+      ]),
 
     program("countersignd", uses: ["Daemon"]),
     program("countersign", uses: ["Commands", "Platform"]),
 
     // Tests.
     tests("PlatformTests", uses: ["CLinux", "Platform", "TestSupport"]),
+    tests("SecretsTests", uses: ["Platform", "Secrets"]),
     tests("CBORTests", uses: ["CBOR", "TestSupport"], vectors: ["Vectors"]),
-    tests("CryptoTests", uses: ["Crypto", "Secrets", "TestSupport"]),
+    tests("CryptoTests", uses: ["Crypto", "Secrets", "TestSupport"], vectors: ["Vectors"]),
     tests("DatabaseTests", uses: ["CFaultyFiles", "Database", "TestSupport"]),
     tests("TPMTests", uses: ["Secrets", "TestSupport", "TPM"]),
-    tests("WebAuthnJSONTests", uses: ["WebAuthn"]),
+    tests("WebAuthnJSONTests", uses: ["Secrets", "WebAuthn"]),
     tests(
       "AuthenticatorDataTests", uses: ["CBOR", "Crypto", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
-    tests("CTAPTests", uses: ["CBOR", "CTAP", "TestSupport"]),
+    tests(
+      "CTAPTests", uses: ["CBOR", "CTAP", "Crypto", "Secrets", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
     tests("CTAPHIDTests", uses: ["CTAPHID", "TestSupport"]),
-    tests("PolicyTests", uses: ["Authenticator", "Policy"]),
+    tests("PolicyTests", uses: ["Authenticator", "Crypto", "Policy"]),
     tests("ConfigurationTests", uses: ["Configuration", "Platform", "Policy", "TestSupport"]),
     tests("AuditLogTests", uses: ["AuditLog", "Platform", "TestSupport"]),
     tests(
       "AuthenticatorTests",
-      uses: ["AuditLog", "Authenticator", "CBOR", "Crypto", "Platform", "Policy", "TestSupport", "WebAuthn"]),
+      uses: [
+        "AuditLog", "Authenticator", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "TestSupport",
+        "WebAuthn",
+      ]),
     tests(
       "RelyingPartyTests", uses: ["CBOR", "Crypto", "Platform", "RelyingParty", "TestSupport", "WebAuthn"],
       vectors: ["Vectors"]),
@@ -157,12 +171,15 @@ let package = Package(
     tests(
       "CommandsTests",
       uses: [
-        "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Crypto", "Platform", "RelyingParty", "TestSupport",
-        "WebAuthn",
+        "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Crypto", "Platform", "RelyingParty", "Secrets",
+        "TestSupport", "WebAuthn",
       ]),
     tests(
       "DaemonTests",
-      uses: ["CTAPHID", "Daemon", "Platform", "Policy", "Secrets", "TestSupport", "Transports"]),
+      uses: [
+        "Authenticator", "AuditLog", "CTAPHID", "Crypto", "Daemon", "Platform", "Policy", "Secrets", "TestSupport",
+        "Transports", "WebAuthn",
+      ]),
 
     // What the tests share, and the benchmark.
     .target(

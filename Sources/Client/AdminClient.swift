@@ -12,9 +12,31 @@ package struct AdminClient {
 
   /// What the daemon says of itself.
   package func status(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
-    let request = JSONValue.object(["request": "status"])
+    try ask(["request": "status"], until: deadline)
+  }
+
+  /// One page of the credentials: `credentials`, and `next` unless it is the last.
+  package func credentials(after position: Int64?, until deadline: Deadline) throws(ClientError) -> [String: JSONValue]
+  {
+    var request: [String: JSONValue] = ["request": "credentials"]
+    request["after"] = position.map { .integer($0) }
+    return try ask(request, until: deadline)
+  }
+
+  /// `credential`, unless there is none with that ID.
+  package func credential(id: [UInt8], until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "credential", "id": .string(Base64URL.encode(id))], until: deadline)
+  }
+
+  /// `credential` as it was, unless there was none with that ID.
+  package func deleteCredential(id: [UInt8], until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "deleteCredential", "id": .string(Base64URL.encode(id))], until: deadline)
+  }
+
+  private func ask(_ request: [String: JSONValue], until deadline: Deadline) throws(ClientError) -> [String: JSONValue]
+  {
     let answer = try connection.exchange(
-      Frame(.administration, request.serialized()), until: deadline)
+      Frame(.administration, JSONValue.object(request).serialized()), until: deadline)
     guard let value = try? JSONValue.parse(answer.payload), case .object(let members) = value else {
       throw .malformed("it is no JSON object")
     }

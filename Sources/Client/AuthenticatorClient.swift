@@ -8,6 +8,8 @@ package struct AuthenticatorClient {
   package enum Failure: Error, Equatable, Sendable {
     /// The authenticator refused.
     case status(CTAPStatus)
+    /// The authenticator refused a PIN; nil where it does not tell how many attempts are left.
+    case wrongPIN(attemptsLeft: Int?)
     case client(ClientError)
   }
 
@@ -31,6 +33,12 @@ package struct AuthenticatorClient {
       throw .malformed("the answer to INIT is not one")
     }
     guard reply.capabilities.contains(.cbor) else { throw .malformed("the device does not speak CTAP2") }
+  }
+
+  /// The authenticator at the operator's socket, where nothing but requests is answered, and nothing is signed.
+  package init(ofOperator connection: any FrameExchange, until deadline: Deadline) {
+    self.connection = connection
+    self.deadline = deadline
   }
 
   /// Has the daemon repeat `payload` (PING).
@@ -57,6 +65,20 @@ package struct AuthenticatorClient {
 
   package func getNextAssertion() throws(Failure) -> AssertionResponse {
     try assertion(.getNextAssertion)
+  }
+
+  package func clientPIN(_ request: ClientPINRequest) throws(Failure) -> ClientPINResponse {
+    guard case .clientPIN(let response) = try ask(.clientPIN(request)) else {
+      throw .client(.malformed("it answers something else"))
+    }
+    return response
+  }
+
+  package func largeBlobs(_ request: LargeBlobsRequest) throws(Failure) -> LargeBlobsResponse {
+    guard case .largeBlobs(let response) = try ask(.largeBlobs(request)) else {
+      throw .client(.malformed("it answers something else"))
+    }
+    return response
   }
 
   private func assertion(_ request: CTAPRequest) throws(Failure) -> AssertionResponse {

@@ -10,7 +10,14 @@ package enum CeremonyError: Error, Equatable, Sendable {
   /// None of the `pubKeyCredParams` has the type `public-key`.
   case noKnownParameters
   case userVerificationUnavailable
+  /// Only a PIN verifies the user here, and none was given.
+  case pinNeeded
+  /// The PIN must be changed before it is of use.
+  case pinMustBeChanged
+  case wrongPIN(attemptsLeft: Int?)
   case residentKeyUnavailable
+  /// The relying party does without the credential where this extension is not available.
+  case extensionUnavailable(String)
   /// A user was chosen by hand although the relying party chose by its allow list.
   case choiceDespiteAllowList
   /// The credential chosen by hand is not in the allow list.
@@ -26,6 +33,7 @@ package enum CeremonyError: Error, Equatable, Sendable {
   init(_ failure: AuthenticatorClient.Failure) {
     switch failure {
     case .status(let status): self = .status(status)
+    case .wrongPIN(let attemptsLeft): self = .wrongPIN(attemptsLeft: attemptsLeft)
     case .client(let error): self = .client(error)
     }
   }

@@ -13,6 +13,8 @@ package enum ClientError: Error, Equatable, Sendable {
   case malformed(String)
   /// The request does not fit into a frame.
   case requestTooLong(Int)
+  /// This machine gives no memory or no randomness for secrets.
+  case noSecrets(String)
   /// An ERROR frame.
   case refused(CTAPHIDError)
 }
@@ -25,6 +27,7 @@ extension ClientError: CustomStringConvertible {
     case .disconnected: "the daemon closed the connection"
     case .malformed(let problem): "the answer is malformed: \(problem)"
     case .requestTooLong(let count): "the request has \(count) bytes, more than a frame holds"
+    case .noSecrets(let problem): problem
     case .refused(let error): "the daemon answered \(error)"
     }
   }

@@ -19,7 +19,7 @@ extension WebAuthnClient {
     guard !options.algorithms.isEmpty else { throw .noKnownParameters }
     let info = try information()
     let isDiscoverable = try wantsResidentKey(options.selection.residentKey, of: info)
-    let uv = try asksUserVerification(options.selection.userVerification, of: info)
+    let extensions = try extensionInputs(options.extensions, isDiscoverable: isDiscoverable, of: info)
     let excluded = try shortened(
       candidates(options.excludeCredentials, for: info), relyingPartyID: relyingPartyID, for: info)
 
@@ -32,17 +32,23 @@ extension WebAuthnClient {
       user: UserEntity(id: options.userHandle, name: options.userName, displayName: options.userDisplayName),
       parameters: options.algorithms.map { CredentialParameters(algorithm: $0) },
       excludeList: excluded.isEmpty ? nil : excluded,
-      options: RequestOptions(rk: isDiscoverable ? true : nil, uv: uv ? true : nil),
+      options: RequestOptions(rk: isDiscoverable ? true : nil),
       attestationFormatsPreference: attestationFormats(options, info))
-    let answer: MakeCredentialResponse
-    do {
-      answer = try authenticator.makeCredential(request)
-    } catch {
-      throw CeremonyError(error)
+    let demand = VerificationDemand(
+      requirement: options.selection.userVerification,
+      isForced: forcesVerification(info, isDiscoverable: isDiscoverable), permissions: .makeCredential,
+      relyingPartyID: relyingPartyID)
+    let (answer, results) = try verifying(demand, info) { verification throws(CeremonyError) in
+      try makeCredential(request, extensions, options.extensions, verification, info)
     }
     return try response(
-      to: options, answer, clientData, relyingPartyID: relyingPartyID, isDiscoverable: isDiscoverable,
+      to: options, answer, clientData, relyingPartyID: relyingPartyID, isDiscoverable: isDiscoverable, results,
       transports: info.transports)
+  }
+
+  /// Whether the authenticator makes no such credential for a user whom it has not verified.
+  private func forcesVerification(_ info: AuthenticatorInfo, isDiscoverable: Bool) -> Bool {
+    info.alwaysVerifies || info.isProtected && (isDiscoverable || info.options["makeCredUvNotRqd"] != true)
   }
 
   /// The relying party's wishes that the authenticator can fulfil; nil leaves the choice to it.
@@ -64,7 +70,7 @@ extension WebAuthnClient {
 
   private func response(
     to options: PublicKeyCredentialCreationOptionsJSON, _ answer: MakeCredentialResponse, _ clientData: [UInt8],
-    relyingPartyID: String, isDiscoverable: Bool, transports: [String]
+    relyingPartyID: String, isDiscoverable: Bool, _ results: PRFResults?, transports: [String]
   ) throws(CeremonyError) -> RegistrationResponseJSON {
     let data = try decoded(answer.authenticatorData)
     try check(
@@ -80,8 +86,9 @@ extension WebAuthnClient {
       authenticatorData: attestation.authenticatorData, publicKey: credential.publicKey.subjectPublicKeyInfo,
       publicKeyAlgorithm: algorithm, transports: transports.isEmpty ? ["internal"] : transports,
       authenticatorAttachment: AuthenticatorAttachment.platform.rawValue,
-      clientExtensionResults: options.wantsCredentialProperties
-        ? ["credProps": .object(["rk": .boolean(isDiscoverable)])] : [:])
+      clientExtensionResults: try extensionOutputs(
+        options.extensions, data, isDiscoverable: isDiscoverable, hasLargeBlobKey: answer.largeBlobKey != nil),
+      prfResults: results)
   }
 
   /// With conveyance `none` a browser takes away what tells devices apart: the statement and the AAGUID. Self

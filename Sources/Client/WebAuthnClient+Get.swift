@@ -17,32 +17,52 @@ extension WebAuthnClient {
     let relyingPartyID = try allowedRelyingPartyID(options.relyingPartyID, for: origin)
     let permitted = try permitted(options.allowCredentials, choice)
     let info = try information()
-    let uv = try asksUserVerification(options.userVerification, of: info)
-    var allowList: [CredentialDescriptor]?
-    if !permitted.isEmpty {
-      let list = try shortened(candidates(permitted, for: info), relyingPartyID: relyingPartyID, for: info)
-      // An empty list would mean "any account" to the authenticator.
-      guard !list.isEmpty else { throw .status(.noCredentials) }
-      allowList = list
-    }
-
     let clientData = CollectedClientData(
       type: CollectedClientData.assertion, challenge: options.challenge, origin: origin.description
     ).serialized()
-    let request = GetAssertionRequest(
-      relyingPartyID: relyingPartyID, clientDataHash: SHA256.hash(clientData), allowList: allowList,
-      options: RequestOptions(uv: uv ? true : nil))
-    let answer = try chosenAssertion(request, allowList == nil ? choice : .none)
-    try check(
-      decoded(answer.authenticatorData), relyingPartyID: relyingPartyID,
-      requiresUserVerification: options.userVerification == .required)
-    if let allowList, !allowList.contains(where: { $0.id == answer.credential.id }) {
-      throw .wrongAnswer("it names a credential that was not asked for")
+    let evaluation = try evaluation(options.extensions, info)
+    let demand = VerificationDemand(
+      requirement: evaluation == nil ? options.userVerification : .required, isForced: info.alwaysVerifies,
+      permissions: options.extensions.writesLargeBlob ? [.getAssertion, .largeBlobWrite] : .getAssertion,
+      relyingPartyID: relyingPartyID)
+    return try verifying(demand, info) { verification throws(CeremonyError) in
+      let allowList = try allowList(
+        permitted, relyingPartyID: relyingPartyID, info, namesOne: evaluation?.evaluatedByCredential.isEmpty == false,
+        verification)
+      let request = GetAssertionRequest(
+        relyingPartyID: relyingPartyID, clientDataHash: SHA256.hash(clientData), allowList: allowList,
+        options: RequestOptions(uv: verification.option),
+        pinUvAuthParam: verification.parameter(of: SHA256.hash(clientData)),
+        pinUvAuthProtocol: verification.protocolNumber)
+      let (answer, results) = try getAssertion(
+        request, options.extensions, salts: evaluation?.salts(for: allowList), allowList == nil ? choice : .none, info)
+      let data = try decoded(answer.authenticatorData)
+      try check(
+        data, relyingPartyID: relyingPartyID, requiresUserVerification: demand.requirement == .required)
+      if let allowList, !allowList.contains(where: { $0.id == answer.credential.id }) {
+        throw .wrongAnswer("it names a credential that was not asked for")
+      }
+      return AuthenticationResponseJSON(
+        id: answer.credential.id, clientDataJSON: clientData, authenticatorData: answer.authenticatorData,
+        signature: answer.signature, userHandle: answer.user?.id,
+        authenticatorAttachment: AuthenticatorAttachment.platform.rawValue,
+        clientExtensionResults: try extensionOutputs(options.extensions, data, answer, verification, info),
+        prfResults: results)
     }
-    return AuthenticationResponseJSON(
-      id: answer.credential.id, clientDataJSON: clientData, authenticatorData: answer.authenticatorData,
-      signature: answer.signature, userHandle: answer.user?.id,
-      authenticatorAttachment: AuthenticatorAttachment.platform.rawValue)
+  }
+
+  /// nil: any account. With `namesOne` the one credential that will sign is known before the assertion.
+  private func allowList(
+    _ permitted: [PublicKeyCredentialDescriptorJSON], relyingPartyID: String, _ info: AuthenticatorInfo,
+    namesOne: Bool, _ verification: Verification
+  ) throws(CeremonyError) -> [CredentialDescriptor]? {
+    guard !permitted.isEmpty else { return nil }
+    let list = try shortened(
+      candidates(permitted, for: info), relyingPartyID: relyingPartyID, for: info, to: namesOne ? 1 : .max,
+      verification)
+    // An empty list would mean "any account" to the authenticator.
+    guard !list.isEmpty else { throw .status(.noCredentials) }
+    return list
   }
 
   private func permitted(
@@ -60,7 +80,7 @@ extension WebAuthnClient {
   }
 
   /// The first assertion, or the one of the chosen account among those that follow it.
-  private func chosenAssertion(
+  func chosenAssertion(
     _ request: GetAssertionRequest, _ choice: AccountChoice
   ) throws(CeremonyError) -> AssertionResponse {
     do throws(AuthenticatorClient.Failure) {

@@ -13,10 +13,20 @@ package struct WebAuthnClient {
     case credential([UInt8])
   }
 
-  let authenticator: AuthenticatorClient
+  /// What did not work out although the ceremony did.
+  package enum Warning: Sendable {
+    case blobNotWritten(CeremonyError)
+  }
 
-  package init(_ authenticator: AuthenticatorClient) {
+  let authenticator: AuthenticatorClient
+  /// To verify the user by, where nothing else does.
+  let pin: PIN?
+  let warn: (Warning) -> Void
+
+  package init(_ authenticator: AuthenticatorClient, pin: PIN? = nil, warn: @escaping (Warning) -> Void = { _ in }) {
     self.authenticator = authenticator
+    self.pin = pin
+    self.warn = warn
   }
 
   func allowedRelyingPartyID(_ given: String?, for origin: Origin) throws(CeremonyError) -> String {
@@ -37,15 +47,6 @@ package struct WebAuthnClient {
     }
   }
 
-  /// Whether to ask for user verification: when it is wanted and the authenticator has one of its own.
-  func asksUserVerification(
-    _ requirement: UserVerificationRequirement, of info: AuthenticatorInfo
-  ) throws(CeremonyError) -> Bool {
-    let isAvailable = info.options["uv"] ?? false
-    if requirement == .required, !isAvailable { throw .userVerificationUnavailable }
-    return isAvailable && requirement != .discouraged
-  }
-
   /// The descriptors that can be this authenticator's: of the known type and not too long.
   func candidates(
     _ descriptors: [PublicKeyCredentialDescriptorJSON], for info: AuthenticatorInfo
@@ -58,20 +59,30 @@ package struct WebAuthnClient {
   /// Shortens a list that the authenticator does not take in one piece to the one credential of it that is here, by
   /// look-ups without user presence, as browsers do.
   ///
+  /// - Parameters:
+  ///   - list: of an allow list or exclude list
+  ///   - relyingPartyID: whose
+  ///   - info: of the authenticator
+  ///   - longest: what is short enough, besides what the authenticator says
+  ///   - verification: of the user, without whom some credentials are not found
   /// - Returns: the list itself where it is short enough; empty where no credential is here
+  /// - Throws: ``CeremonyError``
   func shortened(
-    _ list: [CredentialDescriptor], relyingPartyID: String, for info: AuthenticatorInfo
+    _ list: [CredentialDescriptor], relyingPartyID: String, for info: AuthenticatorInfo, to longest: Int = .max,
+    _ verification: Verification = .none
   ) throws(CeremonyError) -> [CredentialDescriptor] {
-    let longest = max(1, info.maxCredentialCountInList ?? .max)
-    guard list.count > longest else { return list }
+    let largestBatch = max(1, info.maxCredentialCountInList ?? .max)
+    guard list.count > min(longest, largestBatch) else { return list }
     var rest = list[...]
     while !rest.isEmpty {
-      let batch = Array(rest.prefix(longest))
-      rest = rest.dropFirst(longest)
+      let batch = Array(rest.prefix(largestBatch))
+      rest = rest.dropFirst(largestBatch)
       // The hash of nothing that a relying party would take: what is signed here is thrown away.
+      let hash = SHA256.hash([])
       let request = GetAssertionRequest(
-        relyingPartyID: relyingPartyID, clientDataHash: SHA256.hash([]), allowList: batch,
-        options: RequestOptions(up: false))
+        relyingPartyID: relyingPartyID, clientDataHash: hash, allowList: batch,
+        options: RequestOptions(up: false, uv: verification.option), pinUvAuthParam: verification.parameter(of: hash),
+        pinUvAuthProtocol: verification.protocolNumber)
       let answer: AssertionResponse
       do {
         answer = try authenticator.getAssertion(request)

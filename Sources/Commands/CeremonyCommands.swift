@@ -10,7 +10,8 @@ func register(_ context: CommandContext) throws(CommandFailure) {
   let origin = try context.origin(relyingPartyID: options.relyingPartyID)
   let deadline = try context.deadline(requestedMilliseconds: options.timeoutMilliseconds)
   let output = try context.prepareOutput()
-  let client = WebAuthnClient(try context.authenticator(until: deadline))
+  let pin = try context.pin(from: .pin)
+  let client = try context.webAuthnClient(pin, relyingPartyID: options.relyingPartyID ?? origin.host, until: deadline)
   let response: RegistrationResponseJSON
   do {
     response = try client.create(options, origin: origin)
@@ -30,7 +31,8 @@ func authenticate(_ context: CommandContext) throws(CommandFailure) {
   let origin = try context.origin(relyingPartyID: options.relyingPartyID)
   let deadline = try context.deadline(requestedMilliseconds: options.timeoutMilliseconds)
   let output = try context.prepareOutput()
-  let client = WebAuthnClient(try context.authenticator(until: deadline))
+  let pin = try context.pin(from: .pin)
+  let client = try context.webAuthnClient(pin, relyingPartyID: options.relyingPartyID ?? origin.host, until: deadline)
   let response: AuthenticationResponseJSON
   do {
     response = try client.get(options, origin: origin, choice: choice)
@@ -39,6 +41,17 @@ func authenticate(_ context: CommandContext) throws(CommandFailure) {
       context.what, error, relyingPartyID: options.relyingPartyID ?? origin.host, socket: context.socket)
   }
   try output(response.json.line)
+}
+
+extension CommandContext {
+  fileprivate func webAuthnClient(
+    _ pin: PIN?, relyingPartyID: String, until deadline: Deadline
+  ) throws(CommandFailure) -> WebAuthnClient {
+    WebAuthnClient(try authenticator(until: deadline), pin: pin) { warning in
+      let words = CommandFailure(warning, relyingPartyID: relyingPartyID, socket: socket)
+      console.writeError([UInt8](words.line.utf8) + [UInt8(ascii: "\n")])
+    }
+  }
 }
 
 private func accountChoice(_ context: CommandContext) throws(CommandFailure) -> WebAuthnClient.AccountChoice {

@@ -21,8 +21,8 @@ package enum CommandLineProgram {
     switch first {
     case "--help", "-h": return try say(Help.overview, console)
     case "--version": return try say("countersign \(CountersignVersion.text)\n", console)
-    case "verify": return try dispatchVerify(words.dropFirst(), console)
     default:
+      if let group = CommandGroup(rawValue: first) { return try dispatch(words.dropFirst(), of: group, console) }
       guard let command = Command(rawValue: first), !first.contains(" ") else {
         throw .usage("unknown command \(quoted(first))", "see countersign --help")
       }
@@ -30,20 +30,22 @@ package enum CommandLineProgram {
     }
   }
 
-  private static func dispatchVerify(_ words: ArraySlice<String>, _ console: Console) throws(CommandFailure) {
-    switch words.first {
-    case "--help", "-h": try say(Help.verify, console)
-    case "registration": try run(.verifyRegistration, words.dropFirst(), console)
-    case "assertion": try run(.verifyAssertion, words.dropFirst(), console)
-    case nil: throw .usage("verify lacks its kind", "give registration or assertion")
-    case let word?: throw .usage("verify does not know \(quoted(word))", "give registration or assertion")
+  private static func dispatch(
+    _ words: ArraySlice<String>, of group: CommandGroup, _ console: Console
+  ) throws(CommandFailure) {
+    guard let word = words.first else { throw .usage("\(group.rawValue) lacks its kind", "give \(group.choice)") }
+    if word == "--help" || word == "-h" { return try say(group.help, console) }
+    guard group.kinds.contains(word), let command = Command(rawValue: "\(group.rawValue) \(word)") else {
+      throw .usage("\(group.rawValue) does not know \(quoted(word))", "give \(group.choice)")
     }
+    try run(command, words.dropFirst(), console)
   }
 
   private static func run(
     _ command: Command, _ words: ArraySlice<String>, _ console: Console
   ) throws(CommandFailure) {
-    let arguments = try Arguments(words, of: command.rawValue, allowing: command.options)
+    let arguments = try Arguments(
+      words, of: command.rawValue, allowing: command.options, operandName: command.operandName)
     if arguments.has(.help) { return try say(Help.of(command), console) }
     try command.run(CommandContext(arguments: arguments, console: console, what: command.complaint))
   }

@@ -1,5 +1,19 @@
 package import Client
 package import Platform
+package import Secrets
+
+/// A secret text and where it came from. A class, since a secret is never copied.
+package final class SecretText: Sendable {
+  /// Without a line end.
+  package let bytes: SecretBytes
+  /// Whether other users of this machine can read the file.
+  package let isExposed: Bool
+
+  package init(_ bytes: consuming SecretBytes, isExposed: Bool = false) {
+    self.bytes = bytes
+    self.isExposed = isExposed
+  }
+}
 
 /// Everything that a command touches outside of itself. Tests pass one that keeps transcripts.
 package struct Console {
@@ -9,6 +23,16 @@ package struct Console {
   package var readInput: (_ limit: Int) throws(SystemError) -> [UInt8]
   /// At most `limit` bytes of a file.
   package var readFile: (_ path: String, _ limit: Int) throws(SystemError) -> [UInt8]
+  /// Whether a person sits at standard input.
+  package var isInteractive: () -> Bool
+  /// One line of a person's, after a prompt; empty at the end.
+  package var ask: (_ prompt: String) throws(SystemError) -> String
+  /// One line of a person's that the terminal does not show, nil where it is empty; throws `SystemError` or
+  /// `SecretMemoryError`.
+  package var askSecret: (_ prompt: String) throws -> SecretText?
+  /// The content of a file, or of standard input where the path is nil, without one line end; nil where nothing is left.
+  /// Throws `SystemError` or `SecretMemoryError`.
+  package var readSecret: (_ path: String?) throws -> SecretText?
   package var writeOutput: (_ bytes: [UInt8]) throws(SystemError) -> Void
   package var writeError: (_ bytes: [UInt8]) -> Void
   /// Prepares a file and returns what gives it its content, whole or not at all.
@@ -18,7 +42,9 @@ package struct Console {
 
   package init(
     environment: [String: String], readInput: @escaping (Int) throws(SystemError) -> [UInt8],
-    readFile: @escaping (String, Int) throws(SystemError) -> [UInt8],
+    readFile: @escaping (String, Int) throws(SystemError) -> [UInt8], isInteractive: @escaping () -> Bool,
+    ask: @escaping (String) throws(SystemError) -> String, askSecret: @escaping (String) throws -> SecretText?,
+    readSecret: @escaping (String?) throws -> SecretText?,
     writeOutput: @escaping ([UInt8]) throws(SystemError) -> Void, writeError: @escaping ([UInt8]) -> Void,
     openOutput: @escaping (String) throws(SystemError) -> ([UInt8]) throws(SystemError) -> Void,
     connect: @escaping (String, Deadline) throws(ClientError) -> any FrameExchange
@@ -26,6 +52,10 @@ package struct Console {
     self.environment = environment
     self.readInput = readInput
     self.readFile = readFile
+    self.isInteractive = isInteractive
+    self.ask = ask
+    self.askSecret = askSecret
+    self.readSecret = readSecret
     self.writeOutput = writeOutput
     self.writeError = writeError
     self.openOutput = openOutput

@@ -30,6 +30,8 @@ extension CommandFailure {
         "check --socket and the version of countersignd")
     case .requestTooLong(let count):
       self.init(.usage, what, "the request has \(count) bytes, more than a frame holds", "shorten the options")
+    case .noSecrets(let problem):
+      self.init(.failure, what, "this machine gives no memory for secrets (\(problem))", "raise its limit (ulimit -l)")
     case .refused(.channelBusy):
       self.init(.failure, what, "the daemon is busy (\(CTAPHIDError.channelBusy))", "try again")
     case .refused(let error):
@@ -58,8 +60,51 @@ extension CommandFailure {
         .failure, what, "the audit log cannot be written, so nothing is signed (\(status))",
         "see the daemon's log; often the disk is full")
     default:
-      let (why, remedy) = CommandFailure.words(for: status)
-      self.init(.failure, what, "\(why) (\(status))", remedy)
+      if let (why, remedy) = CommandFailure.wordsOfVerification(for: status) {
+        self.init(.refusedByPolicy, what, "\(why) (\(status))", remedy)
+      } else {
+        let (why, remedy) = CommandFailure.words(for: status)
+        self.init(.failure, what, "\(why) (\(status))", remedy)
+      }
+    }
+  }
+
+  init(_ what: String, wrongPIN attemptsLeft: Int?) {
+    let why = "the PIN is wrong (\(CTAPStatus.pinInvalid))"
+    switch attemptsLeft {
+    case nil: self.init(.refusedByPolicy, what, why, "give the right one")
+    case 0?: self.init(what, .pinBlocked, relyingPartyID: "")
+    case 1?: self.init(.refusedByPolicy, what, "\(why), and 1 attempt is left", "give the right one: it is the last")
+    case let attempts?:
+      self.init(.refusedByPolicy, what, "\(why), and \(attempts) attempts are left", "give the right one")
+    }
+  }
+
+  /// Refusals that have to do with PINs.
+  private static func wordsOfVerification(for status: CTAPStatus) -> (why: String, remedy: String)? {
+    switch status {
+    case .pinAuthBlocked:
+      (
+        "the PIN was wrong too often since the daemon started",
+        "make sure of the right one, and restart countersignd"
+      )
+    case .pinBlocked:
+      (
+        "the PIN is blocked: it was wrong too often, or an old backup is in use",
+        "have the operator set a new one with countersign pin set, which loses no credential"
+      )
+    case .pinPolicyViolation:
+      ("the new PIN is not one that the authenticator takes", "choose another one: see countersign pin status")
+    case .pinNotSet: ("no PIN is set", "set one with countersign pin set")
+    case .puatRequired:
+      (
+        "the authenticator asks for a verified user",
+        "give --pin-file or --pin-credential, or have the operator add userVerification to the rule"
+      )
+    case .pinAuthInvalid:
+      ("the authenticator did not take the PIN's token", "try again, or see the audit log for the reason")
+    case .uvBlocked: ("no rule lets you count as verified there", "give --pin-file or --pin-credential")
+    default: nil
     }
   }
 
@@ -96,7 +141,18 @@ extension CommandFailure {
     case .userVerificationUnavailable:
       self.init(
         .failure, what, "the options require user verification, which this authenticator has not",
-        "ask for userVerification \"preferred\" or \"discouraged\"")
+        "ask for userVerification \"preferred\" or \"discouraged\", or have a PIN set with countersign pin set")
+    case .pinNeeded:
+      self.init(
+        .refusedByPolicy, what, "a verified user is asked for, and only the PIN verifies one here",
+        "give --pin-file or --pin-credential, or have the operator add userVerification to the rule")
+    case .pinMustBeChanged:
+      self.init(
+        .refusedByPolicy, what, "the PIN must be changed before it is of use", "use countersign pin change")
+    case .wrongPIN(let attemptsLeft):
+      self.init(what, wrongPIN: attemptsLeft)
+    case .extensionUnavailable(let name):
+      self.init(.failure, what, "the extension \(name) cannot be had here", CommandFailure.remedy(for: name))
     case .residentKeyUnavailable:
       self.init(
         .failure, what, "the options require a resident key, which this authenticator has not",
@@ -116,6 +172,33 @@ extension CommandFailure {
       self.init(what, status, relyingPartyID: relyingPartyID)
     case .client(let error):
       self.init(what, error, socket: socket)
+    }
+  }
+
+  private static func remedy(for name: String) -> String {
+    switch name {
+    case "largeBlob": "it needs a discoverable credential that was registered with largeBlob"
+    case "prf": "it needs a verified user: set a PIN, or have the operator add userVerification to the rule"
+    default: "see countersign info, or do without it"
+    }
+  }
+
+  /// What did not work out although the ceremony did.
+  init(_ warning: WebAuthnClient.Warning, relyingPartyID: String, socket: String) {
+    switch warning {
+    case .blobNotWritten(let error):
+      let what = "large blob not written"
+      switch error {
+      case .status(let status) where status == .operationDenied || status == .uvBlocked:
+        self.init(
+          .done, what, "no rule lets you manage what all RP IDs share (\(status))",
+          "have the operator allow \"manage\" on \"*\"")
+      case .status(.largeBlobStorageFull):
+        self.init(
+          .done, what, "the large blobs of all RP IDs take up the room (\(CTAPStatus.largeBlobStorageFull))",
+          "shorten it, or remove credentials and their blobs")
+      default: self.init(what, error, relyingPartyID: relyingPartyID, socket: socket)
+      }
     }
   }
 }

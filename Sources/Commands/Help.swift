@@ -6,6 +6,12 @@ enum Help {
     case .authenticate: authenticate
     case .info: info
     case .status: status
+    case .credentialList: credentialList
+    case .credentialShow: credentialShow
+    case .credentialDelete: credentialDelete
+    case .pinSet: pinSet
+    case .pinChange: pinChange
+    case .pinStatus: pinStatus
     case .verifyRegistration: verifyRegistration
     case .verifyAssertion: verifyAssertion
     }
@@ -21,6 +27,12 @@ enum Help {
       authenticate         answer a relying party's challenge
       info                 show what the authenticator can do
       status               show how the daemon is (for the operator)
+      credential list      list the credentials (for the operator)
+      credential show      show one of them
+      credential delete    remove one of them
+      pin set              set the authenticator's PIN (for the operator)
+      pin change           change it
+      pin status           show how many attempts are left, and more
       verify registration  check a registration as a relying party does
       verify assertion     check an assertion as a relying party does
 
@@ -57,6 +69,14 @@ enum Help {
                          http://localhost[:PORT]; default: https:// and the RP ID
     """
 
+  private static let pinOptions = """
+      --pin-file FILE    read the authenticator's PIN from FILE, - for standard
+                         input, to verify the user where no rule does
+      --pin-credential NAME
+                         read it from $CREDENTIALS_DIRECTORY/NAME (systemd's
+                         LoadCredential=)
+    """
+
   private static let daemonOptions = """
       --socket PATH      socket of the daemon; default: $COUNTERSIGN_SOCKET, else
                          /run/countersign/ctap.sock
@@ -71,6 +91,12 @@ enum Help {
     is the RP ID.
     """
 
+  private static let verificationRule = """
+    A user counts as verified if the operator's rule says so, or by the PIN that
+    --pin-file or --pin-credential names. Where verification is required, a PIN is set
+    and none is given, the exit status is 3.
+    """
+
   private static let register = """
     Usage: countersign register [OPTION]...
 
@@ -80,6 +106,7 @@ enum Help {
 
     Options:
     \(commonCeremonyOptions)
+    \(pinOptions)
     \(daemonOptions)
       --help             show this text
 
@@ -88,9 +115,14 @@ enum Help {
     With attestation "none" or absent the attestation statement and the AAGUID are
     taken away, as a browser does; "direct", "indirect" and "enterprise" keep the
     daemon's own. authenticatorAttachment "cross-platform" is refused: the key belongs
-    to this machine, which makes it a platform authenticator. userVerification
-    "required" is refused unless the authenticator has user verification. Of the
-    extensions credProps is answered, others are ignored.
+    to this machine, which makes it a platform authenticator.
+
+    \(verificationRule)
+    Where a PIN is set, discoverable credentials are made for verified users only.
+
+    Of the extensions these are answered: credProps, prf, largeBlob, credBlob,
+    credentialProtectionPolicy, minPinLength. Others are ignored. prf is evaluated
+    for verified users only.
 
     Example:
       countersign register --in options.json --out response.json
@@ -115,6 +147,7 @@ enum Help {
     \(commonCeremonyOptions)
       --user-handle ID   choose the account with this user handle (base64url)
       --credential ID    choose the credential with this ID (base64url)
+    \(pinOptions)
     \(daemonOptions)
       --help             show this text
 
@@ -125,6 +158,13 @@ enum Help {
     asked newest first, and each that is passed over costs one signature.
     With allowCredentials the relying party has chosen: then --user-handle is refused,
     and --credential must name one of them.
+
+    \(verificationRule)
+
+    Of the extensions these are answered: prf, largeBlob, getCredBlob. prf asks for a
+    verified user whatever userVerification says. To write a large blob takes a rule
+    that allows manage on "*"; without it the answer says "written": false, and a
+    line on standard error why.
 
     Example:
       countersign authenticate --in options.json --out response.json

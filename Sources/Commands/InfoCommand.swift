@@ -14,6 +14,7 @@ func info(_ context: CommandContext) throws(CommandFailure) {
   } catch {
     switch error {
     case .status(let status): throw CommandFailure(context.what, status, relyingPartyID: "any RP ID")
+    case .wrongPIN(let attemptsLeft): throw CommandFailure(context.what, wrongPIN: attemptsLeft)
     case .client(let error): throw CommandFailure(context.what, error, socket: context.socket)
     }
   }
@@ -43,6 +44,16 @@ extension AuthenticatorInfo {
     }
     for (name, value) in numbers { members[name] = value.map { .integer($0) } }
     members["forcePINChange"] = forcePINChange.map { .boolean($0) }
+    members["longTouchForReset"] = longTouchForReset.map { .boolean($0) }
+    members["pinComplexityPolicy"] = pinComplexityPolicy.map { .boolean($0) }
+    members["pinComplexityPolicyURL"] = pinComplexityPolicyURL.map { .string(String(decoding: $0, as: UTF8.self)) }
+    members["encIdentifier"] = encIdentifier.map { .string(Base64URL.encode($0)) }
+    members["encCredStoreState"] = encCredStoreState.map { .string(Base64URL.encode($0)) }
+    if !transportsForReset.isEmpty { members["transportsForReset"] = .texts(transportsForReset) }
+    if !authenticatorConfigCommands.isEmpty {
+      members["authenticatorConfigCommands"] = .array(
+        authenticatorConfigCommands.map { .integer(Int64(clamping: $0)) })
+    }
     return .object(members)
   }
 
@@ -54,6 +65,8 @@ extension AuthenticatorInfo {
       ("remainingDiscoverableCredentials", remainingDiscoverableCredentials.map(Int64.init)),
       ("maxSerializedLargeBlobArray", maxSerializedLargeBlobArray.map(Int64.init)),
       ("minPINLength", minPINLength.map(Int64.init)),
+      ("maxPINLength", maxPINLength.map(Int64.init)),
+      ("uvCountSinceLastPINEntry", uvCountSinceLastPINEntry.map(Int64.init)),
       ("firmwareVersion", firmwareVersion.map { Int64(clamping: $0) }),
       ("maxCredBlobLength", maxCredBlobLength.map(Int64.init)),
       ("maxRPIDsForSetMinPINLength", maxRPIDsForSetMinPINLength.map(Int64.init)),
@@ -76,6 +89,9 @@ extension AuthenticatorInfo {
     table.add("credentials in a list", maxCredentialCountInList.map { "\($0)" })
     table.add("longest credential ID", maxCredentialIDLength.map { "\($0) bytes" })
     table.add("discoverable credentials left", remainingDiscoverableCredentials.map { "\($0)" })
+    table.add("PIN", minPINLength.map { "\($0) to \(maxPINLength ?? PIN.maximumCount) code points" })
+    table.add("large blobs", maxSerializedLargeBlobArray.map { "\($0) bytes" })
+    table.add("longest credBlob", maxCredBlobLength.map { "\($0) bytes" })
     table.add("firmware", firmwareVersion.map { "\($0 >> 16 & 0xff).\($0 >> 8 & 0xff).\($0 & 0xff)" })
     return table
   }

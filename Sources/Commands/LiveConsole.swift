@@ -1,16 +1,26 @@
+internal import CTerminal
 internal import Client
 internal import Glibc
 internal import Platform
+internal import Secrets
 
 extension Console {
   /// The process's own standard streams, files, environment and sockets.
   package static func live() -> Console {
     Console(
-      environment: ["COUNTERSIGN_SOCKET"].reduce(into: [:]) { $0[$1] = environmentVariable($1) },
+      environment: ["COUNTERSIGN_SOCKET", "CREDENTIALS_DIRECTORY"].reduce(into: [:]) {
+        $0[$1] = environmentVariable($1)
+      },
       readInput: { limit throws(SystemError) in try readDescriptor(0, limit: limit) },
       readFile: { path, limit throws(SystemError) in
         let file = try Descriptor(opening: path, flags: O_RDONLY)
         return try readDescriptor(file.raw, limit: limit)
+      },
+      isInteractive: { isatty(0) == 1 }, ask: ask, askSecret: askSecret,
+      readSecret: { path in
+        guard let path else { return try SecretFile.read(0) }
+        let file = try Descriptor(opening: path, flags: O_RDONLY | O_NOCTTY)
+        return try SecretFile.read(file.raw)
       },
       writeOutput: { bytes throws(SystemError) in try writeDescriptor(1, bytes) },
       writeError: { bytes in try? writeDescriptor(2, bytes) },
@@ -24,6 +34,26 @@ extension Console {
   private static func environmentVariable(_ name: String) -> String? {
     guard let value = unsafe getenv(name) else { return nil }
     return unsafe String(cString: value)
+  }
+
+  private static func ask(_ prompt: String) throws(SystemError) -> String {
+    let terminal = try Descriptor(opening: "/dev/tty", flags: O_RDWR | O_NOCTTY)
+    try terminal.write([UInt8](prompt.utf8))
+    let line = try terminal.read(upTo: 1024)
+    return String(decoding: line.last == UInt8(ascii: "\n") ? line.dropLast() : line[...], as: UTF8.self)
+  }
+
+  private static func askSecret(_ prompt: String) throws -> SecretText? {
+    var count = 0
+    let room = try SecretBytes(count: SecretFile.largest) { room in
+      count = try checked("/dev/tty") {
+        unsafe room.withUnsafeMutableBufferPointer { room in
+          unsafe cs_read_secret_line(prompt, room.baseAddress, room.count)
+        }
+      }
+      guard count <= room.count else { throw SystemError(call: "/dev/tty", code: EMSGSIZE) }
+    }
+    return count > 0 ? SecretText(try SecretFile.beginning(of: room, count)) : nil
   }
 
   /// Borrows a descriptor that somebody else closes.

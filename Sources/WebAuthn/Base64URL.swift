@@ -8,13 +8,16 @@ package enum Base64URL {
     return values
   }()
 
-  package static func encode(_ bytes: [UInt8]) -> String {
+  package static func encode(_ bytes: [UInt8]) -> String { encode(bytes.span) }
+
+  /// The same of bytes that are lent.
+  package static func encode(_ bytes: Span<UInt8>) -> String {
     var text: [UInt8] = []
     text.reserveCapacity((bytes.count * 4 + 2) / 3)
     var buffer: UInt32 = 0
     var bits = 0
-    for byte in bytes {
-      buffer = buffer << 8 | UInt32(byte)
+    for index in bytes.indices {
+      buffer = buffer << 8 | UInt32(bytes[index])
       bits += 8
       while bits >= 6 {
         bits -= 6

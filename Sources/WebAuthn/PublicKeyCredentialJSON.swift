@@ -10,12 +10,14 @@ package struct RegistrationResponseJSON: Equatable, Sendable {
   package var publicKeyAlgorithm: Int64?
   package var transports: [String]
   package var authenticatorAttachment: String?
+  /// Without ``prfResults``.
   package var clientExtensionResults: [String: JSONValue]
+  package var prfResults: PRFResults?
 
   package init(
     id: [UInt8], clientDataJSON: [UInt8], attestationObject: [UInt8], authenticatorData: [UInt8]?, publicKey: [UInt8]?,
     publicKeyAlgorithm: Int64?, transports: [String], authenticatorAttachment: String?,
-    clientExtensionResults: [String: JSONValue] = [:]
+    clientExtensionResults: [String: JSONValue] = [:], prfResults: PRFResults? = nil
   ) {
     self.id = id
     self.clientDataJSON = clientDataJSON
@@ -26,6 +28,7 @@ package struct RegistrationResponseJSON: Equatable, Sendable {
     self.transports = transports
     self.authenticatorAttachment = authenticatorAttachment
     self.clientExtensionResults = clientExtensionResults
+    self.prfResults = prfResults
   }
 
   package var json: JSONValue {
@@ -38,7 +41,8 @@ package struct RegistrationResponseJSON: Equatable, Sendable {
     response["publicKey"] = publicKey.map { .string(Base64URL.encode($0)) }
     response["publicKeyAlgorithm"] = publicKeyAlgorithm.map { .integer($0) }
     return credentialJSON(
-      id: id, response: response, attachment: authenticatorAttachment, extensions: clientExtensionResults)
+      id: id, response: response, attachment: authenticatorAttachment,
+      extensions: PRFResults.json(clientExtensionResults, prfResults))
   }
 
   /// - Throws: ``JSONInputError``
@@ -65,11 +69,13 @@ package struct AuthenticationResponseJSON: Equatable, Sendable {
   package var signature: [UInt8]
   package var userHandle: [UInt8]?
   package var authenticatorAttachment: String?
+  /// Without ``prfResults``.
   package var clientExtensionResults: [String: JSONValue]
+  package var prfResults: PRFResults?
 
   package init(
     id: [UInt8], clientDataJSON: [UInt8], authenticatorData: [UInt8], signature: [UInt8], userHandle: [UInt8]?,
-    authenticatorAttachment: String?, clientExtensionResults: [String: JSONValue] = [:]
+    authenticatorAttachment: String?, clientExtensionResults: [String: JSONValue] = [:], prfResults: PRFResults? = nil
   ) {
     self.id = id
     self.clientDataJSON = clientDataJSON
@@ -78,6 +84,7 @@ package struct AuthenticationResponseJSON: Equatable, Sendable {
     self.userHandle = userHandle
     self.authenticatorAttachment = authenticatorAttachment
     self.clientExtensionResults = clientExtensionResults
+    self.prfResults = prfResults
   }
 
   package var json: JSONValue {
@@ -88,7 +95,8 @@ package struct AuthenticationResponseJSON: Equatable, Sendable {
     ]
     response["userHandle"] = userHandle.map { .string(Base64URL.encode($0)) }
     return credentialJSON(
-      id: id, response: response, attachment: authenticatorAttachment, extensions: clientExtensionResults)
+      id: id, response: response, attachment: authenticatorAttachment,
+      extensions: PRFResults.json(clientExtensionResults, prfResults))
   }
 
   /// - Throws: ``JSONInputError``
@@ -106,11 +114,11 @@ package struct AuthenticationResponseJSON: Equatable, Sendable {
 }
 
 private func credentialJSON(
-  id: [UInt8], response: [String: JSONValue], attachment: String?, extensions: [String: JSONValue]
+  id: [UInt8], response: [String: JSONValue], attachment: String?, extensions: JSONValue
 ) -> JSONValue {
   let idText = Base64URL.encode(id)
   var credential: [String: JSONValue] = [
-    "clientExtensionResults": .object(extensions),
+    "clientExtensionResults": extensions,
     "id": .string(idText),
     "rawId": .string(idText),
     "response": .object(response),

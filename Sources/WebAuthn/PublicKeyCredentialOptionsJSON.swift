@@ -36,8 +36,7 @@ package struct PublicKeyCredentialCreationOptionsJSON: Equatable, Sendable {
   package var selection: AuthenticatorSelection
   package var attestation: AttestationConveyancePreference
   package var attestationFormats: [String]
-  /// What is asked of the extension `credProps`.
-  package var wantsCredentialProperties: Bool
+  package var extensions = CreationExtensionsJSON()
 
   /// The algorithms that will do, in the relying party's order: those of type `public-key`, and where there are no
   /// parameters at all ES256 and RS256, as section 5.1.3 says. Empty where none is of a known type.
@@ -76,9 +75,7 @@ package struct PublicKeyCredentialCreationOptionsJSON: Equatable, Sendable {
     attestation =
       AttestationConveyancePreference(rawValue: try options.optional("attestation")?.string() ?? "") ?? .none
     attestationFormats = try options.optional("attestationFormats")?.strings() ?? []
-    let extensions = try options.optional("extensions")
-    _ = try extensions?.object()
-    wantsCredentialProperties = try extensions?.optional("credProps")?.boolean() ?? false
+    if let member = try options.optional("extensions") { extensions = try CreationExtensionsJSON(member) }
   }
 }
 
@@ -91,6 +88,7 @@ package struct PublicKeyCredentialRequestOptionsJSON: Equatable, Sendable {
   /// Empty: any discoverable credential of the RP ID.
   package var allowCredentials: [PublicKeyCredentialDescriptorJSON]
   package var userVerification: UserVerificationRequirement
+  package var extensions = RequestExtensionsJSON()
 
   /// Reads the options, bare or as the member `publicKey` of an object, as servers often send them.
   ///
@@ -103,7 +101,9 @@ package struct PublicKeyCredentialRequestOptionsJSON: Equatable, Sendable {
     allowCredentials = try options.descriptors("allowCredentials")
     userVerification =
       UserVerificationRequirement(rawValue: try options.optional("userVerification")?.string() ?? "") ?? .preferred
-    _ = try options.optional("extensions")?.object()
+    if let member = try options.optional("extensions") {
+      extensions = try RequestExtensionsJSON(member, allowed: allowCredentials.map(\.id))
+    }
   }
 }
 

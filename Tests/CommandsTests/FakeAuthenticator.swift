@@ -4,6 +4,7 @@ import CTAPHID
 import Client
 import Crypto
 import Platform
+import Secrets
 import TestSupport
 import WebAuthn
 
@@ -33,6 +34,15 @@ final class FakeAuthenticator: FrameExchange {
   private var counter: UInt32 = 0
   private var pending: [Account] = []
   private var pendingHash: [UInt8] = []
+  /// Of PINs, tokens and extensions.
+  var pin = PINState()
+  let agreementKey = FakeAuthenticator.newAgreementKey()
+  var largeBlobs: [UInt8] = [0x80] + SHA256.hash([0x80]).prefix(16)
+  var writesLargeBlobs = true
+  /// Whether its own verification gives tokens.
+  var verifiesByRule = true
+  /// What `answer` says of the administration's requests.
+  var administration: (_ request: JSONValue) -> JSONValue = { _ in .object(["error": "unknown request"]) }
 
   static var defaultInfo: AuthenticatorInfo {
     var info = AuthenticatorInfo(versions: ["FIDO_2_0"], aaguid: aaguid)
@@ -60,6 +70,9 @@ final class FakeAuthenticator: FrameExchange {
       return Frame(.initialize, reply.encoded())
     case .cbor:
       return Frame(.cbor, answer(request.payload))
+    case .administration:
+      let json = (try? JSONValue.parse(request.payload)) ?? .null
+      return Frame(.administration, administration(json).serialized())
     default:
       throw .refused(.invalidCommand)
     }
@@ -86,12 +99,17 @@ final class FakeAuthenticator: FrameExchange {
     case .getAssertion(let request): return .assertion(try getAssertion(request))
     case .getNextAssertion:
       guard let account = pending.popLast() else { throw .notAllowed }
-      return .assertion(assertion(account, pendingHash, up: true))
+      return .assertion(try assertion(account, pendingHash, up: true, false, AssertionExtensions()))
+    case .clientPIN(let request): return .clientPIN(try clientPIN(request))
+    case .largeBlobs(let request): return .largeBlobs(try largeBlobs(request))
+    case .credentialManagement, .config: throw .invalidCommand
     case .reset, .selection: return .done
     }
   }
 
   private func makeCredential(_ request: MakeCredentialRequest) throws(CTAPStatus) -> MakeCredentialResponse {
+    let isVerified = try verify(
+      request.pinUvAuthParam, request.clientDataHash, request.options, isNeeded: request.options.rk == true)
     let excluded = (request.excludeList ?? []).map(\.id)
     guard !accounts.contains(where: { excluded.contains($0.id) }) else { throw .credentialExcluded }
     let account = Account(
@@ -99,49 +117,58 @@ final class FakeAuthenticator: FrameExchange {
       user: request.user, isDiscoverable: request.options.rk ?? false, key: TestKey(algorithm))
     accounts.append(account)
     let data = data(
-      account, flags: [.up, .at],
-      AttestedCredential(aaguid: Self.aaguid, credentialID: account.id, publicKey: account.key.publicKey))
+      account, flags: isVerified ? [.up, .at, .uv] : [.up, .at],
+      AttestedCredential(aaguid: Self.aaguid, credentialID: account.id, publicKey: account.key.publicKey),
+      try outputs(try CreationExtensions(request.extensions), account, isVerified))
     return MakeCredentialResponse(
       format: "packed", authenticatorData: data,
       attestationStatement: [
         "alg": .integer(algorithm.rawValue), "sig": .bytes(account.key.sign(data + request.clientDataHash)),
-      ])
+      ],
+      largeBlobKey: try CreationExtensions(request.extensions).largeBlobKey == true ? Self.largeBlobKey(account) : nil)
   }
 
   private func getAssertion(_ request: GetAssertionRequest) throws(CTAPStatus) -> AssertionResponse {
     let known = accounts.filter { $0.relyingPartyID == request.relyingPartyID }
+    let isVerified = try verify(request.pinUvAuthParam, request.clientDataHash, request.options, isNeeded: false)
+    let inputs = try AssertionExtensions(request.extensions)
     if let list = request.allowList {
       guard list.count <= info.maxCredentialCountInList ?? .max else { throw .limitExceeded }
       guard let account = known.last(where: { account in list.contains { $0.id == account.id } }) else {
         throw .noCredentials
       }
-      return assertion(account, request.clientDataHash, up: request.options.up ?? true)
+      return try assertion(account, request.clientDataHash, up: request.options.up ?? true, isVerified, inputs)
     }
     pending = known.filter(\.isDiscoverable)
     pendingHash = request.clientDataHash
     let count = pending.count
     guard let account = pending.popLast() else { throw .noCredentials }
-    var response = assertion(account, request.clientDataHash, up: true)
+    var response = try assertion(account, request.clientDataHash, up: true, isVerified, inputs)
     if count > 1 { response.numberOfCredentials = count }
     return response
   }
 
-  private func assertion(_ account: Account, _ hash: [UInt8], up: Bool) -> AssertionResponse {
-    let data = data(account, flags: up ? [.up] : [], nil)
+  private func assertion(
+    _ account: Account, _ hash: [UInt8], up: Bool, _ isVerified: Bool, _ inputs: AssertionExtensions
+  ) throws(CTAPStatus) -> AssertionResponse {
+    var flags: AuthenticatorDataFlags = up ? [.up] : []
+    if isVerified { flags.insert(.uv) }
+    let data = data(account, flags: flags, nil, try outputs(inputs, account, isVerified))
     return AssertionResponse(
       credential: CredentialDescriptor(id: account.id), authenticatorData: data,
       signature: account.key.sign(data + hash),
-      user: account.isDiscoverable ? UserEntity(id: account.user.id) : nil)
+      user: account.isDiscoverable ? UserEntity(id: account.user.id) : nil,
+      largeBlobKey: inputs.largeBlobKey == true ? Self.largeBlobKey(account) : nil)
   }
 
   private func data(
-    _ account: Account, flags: AuthenticatorDataFlags, _ credential: AttestedCredential?
+    _ account: Account, flags: AuthenticatorDataFlags, _ credential: AttestedCredential?, _ extensions: CBORMap? = nil
   ) -> [UInt8] {
     counter += 1
     var data = AuthenticatorData(
       relyingPartyIDHash: SHA256.hash([UInt8](account.relyingPartyID.utf8)),
       flags: info.options["uv"] == true ? flags.union(.uv) : flags, signatureCounter: counter,
-      attestedCredential: credential)
+      attestedCredential: credential, extensions: extensions)
     spoilData(&data)
     return data.encoded()
   }

@@ -113,9 +113,11 @@ func creationOptions(_ members: String = "", rp: String = #"{"id":"example.com",
     #expect(without.run("register") == .failure)
     #expect(
       without.errorText == "countersign: cannot register: the options require user verification, which this "
-        + "authenticator has not: ask for userVerification \"preferred\" or \"discouraged\"\n")
+        + "authenticator has not: ask for userVerification \"preferred\" or \"discouraged\", or have a PIN set with "
+        + "countersign pin set\n")
     #expect(daemon.ceremonies.isEmpty)
     daemon.info.options["uv"] = true
+    daemon.info.options["makeCredUvNotRqd"] = true
     #expect(transcript(required).run("register") == .done)
     #expect(try request().options.uv == true)
     #expect(

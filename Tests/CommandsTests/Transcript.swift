@@ -1,6 +1,7 @@
 import Client
 import Commands
 import Platform
+import Secrets
 import WebAuthn
 
 /// The world of one run: files in memory, a daemon in memory, and what the run said.
@@ -11,6 +12,11 @@ final class Transcript {
   var readOnly: Set<String> = []
   var environment: [String: String] = [:]
   var daemon: (any FrameExchange)?
+  /// Paths that other users can read.
+  var exposed: Set<String> = []
+  /// What a person types, line by line; nil where nobody is there.
+  var person: [String]?
+  private(set) var prompts: [String] = []
   private(set) var connectedTo: [String] = []
   private(set) var output: [UInt8] = []
   private(set) var errors: [UInt8] = []
@@ -33,6 +39,15 @@ final class Transcript {
     return CommandLineProgram.run(line.split(separator: " ").map(String.init), console)
   }
 
+  private func type(_ prompt: String) -> String {
+    prompts.append(prompt)
+    return person?.isEmpty == false ? person?.removeFirst() ?? "" : ""
+  }
+
+  private func secretText(_ bytes: [UInt8], isExposed: Bool) throws -> SecretText? {
+    bytes.isEmpty ? nil : SecretText(try secret(bytes), isExposed: isExposed)
+  }
+
   private var console: Console {
     Console(
       environment: environment,
@@ -40,6 +55,18 @@ final class Transcript {
       readFile: { path, limit throws(SystemError) in
         guard let file = self.files[path] else { throw SystemError(call: "open \(path)", code: Self.enoent) }
         return Array(file.prefix(limit))
+      },
+      isInteractive: { self.person != nil },
+      ask: { prompt throws(SystemError) in self.type(prompt) },
+      askSecret: { prompt in try self.secretText([UInt8](self.type(prompt).utf8), isExposed: false) },
+      readSecret: { path in
+        var bytes = self.input
+        if let path {
+          guard let file = self.files[path] else { throw SystemError(call: "open \(path)", code: Self.enoent) }
+          bytes = file
+        }
+        if bytes.last == 0x0a { bytes.removeLast() }
+        return try self.secretText(bytes, isExposed: path.map(self.exposed.contains) ?? false)
       },
       writeOutput: { bytes throws(SystemError) in self.output += bytes },
       writeError: { self.errors += $0 },

@@ -5,6 +5,8 @@ import Testing
 @Suite struct UsageTests {
   @Test(arguments: [
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
+    " credential", " credential list", " credential show", " credential delete", " pin", " pin set", " pin change",
+    " pin status",
   ])
   func helps(command: String) throws {
     for option in ["--help", "-h"] {
@@ -24,11 +26,26 @@ import Testing
   }
 
   @Test(arguments: [
-    ("register", ["--in", "--out", "--origin", "--socket", "--timeout", "--help"]),
+    ("register", ["--in", "--out", "--origin", "--pin-file", "--pin-credential", "--socket", "--timeout", "--help"]),
     (
       "authenticate",
-      ["--in", "--out", "--origin", "--user-handle", "--credential", "--socket", "--timeout", "--help"]
+      [
+        "--in", "--out", "--origin", "--user-handle", "--credential", "--pin-file", "--pin-credential", "--socket",
+        "--timeout", "--help",
+      ]
     ),
+    ("credential list", ["--rp-id", "--user-name", "--json", "--out", "--admin-socket", "--timeout", "--help"]),
+    ("credential show", ["--json", "--out", "--admin-socket", "--timeout", "--help"]),
+    ("credential delete", ["--yes", "--json", "--out", "--admin-socket", "--timeout", "--help"]),
+    ("pin set", ["--pin-file", "--pin-credential", "--admin-socket", "--socket", "--timeout", "--help"]),
+    (
+      "pin change",
+      [
+        "--pin-file", "--pin-credential", "--new-pin-file", "--new-pin-credential", "--admin-socket", "--socket",
+        "--timeout", "--help",
+      ]
+    ),
+    ("pin status", ["--json", "--out", "--admin-socket", "--socket", "--timeout", "--help"]),
     ("info", ["--json", "--out", "--socket", "--timeout", "--help"]),
     ("status", ["--json", "--out", "--admin-socket", "--timeout", "--help"]),
     ("verify registration", ["--options", "--response", "--origin", "--out", "--help"]),
@@ -58,6 +75,11 @@ import Testing
     ("register --in", "--in lacks its value: see countersign register --help"),
     ("register --in a --in b", "--in is there twice: see countersign register --help"),
     ("register file.json", "unexpected argument \"file.json\": see countersign register --help"),
+    ("pin", "pin lacks its kind: give set, change or status"),
+    ("pin sett", "pin does not know \"sett\": give set, change or status"),
+    ("credential list 7", "unexpected argument \"7\": see countersign credential list --help"),
+    ("credential show", "credential show lacks its credential ID: see countersign credential show --help"),
+    ("credential show a b", "unexpected argument \"b\": see countersign credential show --help"),
     ("info --json=yes", "--json takes no value: see countersign info --help"),
     ("info --timeout 0", "--timeout \"0\" is not a number of seconds from 1 to 3600: give e.g. --timeout 30"),
     ("info --timeout x", "--timeout \"x\" is not a number of seconds from 1 to 3600: give e.g. --timeout 30"),

@@ -17,7 +17,7 @@ import WebAuthn
     #expect(options.selection == .init())
     #expect(options.selection.userVerification == .preferred)
     #expect(options.attestation == .none)
-    #expect(!options.wantsCredentialProperties)
+    #expect(!options.extensions.wantsProperties)
   }
 
   @Test func readsTheMost() throws {
@@ -41,7 +41,7 @@ import WebAuthn
     #expect(options.selection == .init(attachment: .platform, residentKey: .required, userVerification: .discouraged))
     #expect(options.attestation == .direct)
     #expect(options.attestationFormats == ["packed"])
-    #expect(options.wantsCredentialProperties)
+    #expect(options.extensions.wantsProperties)
   }
 
   @Test(arguments: [

@@ -1,0 +1,170 @@
+/// The texts of the operator's commands.
+extension Help {
+  private static let operatorOptions = """
+      --admin-socket PATH  management socket of the daemon; default:
+                           /run/countersign/admin.sock
+      --timeout SECONDS    give up after 1 to 3600 s; default: 60
+      --help               show this text
+    """
+
+  static let credential = """
+    Usage: countersign credential list [OPTION]...
+           countersign credential show ID [OPTION]...
+           countersign credential delete ID [OPTION]...
+
+    Shows and removes the credentials that the daemon keeps, discoverable or not. For
+    root and the daemon's own user. See countersign credential list --help and so on.
+
+    Example:
+      sudo countersign credential list --rp-id deploy.example.com
+
+    """
+
+  static let credentialList = """
+    Usage: countersign credential list [OPTION]...
+
+    Lists the credentials in the order of their making: ID, RP ID, user name, whether
+    discoverable, time of creation.
+
+    Options:
+      --rp-id ID           only those of this RP ID
+      --user-name NAME     only those of this user name
+      --json               print {"credentials": [...]} with all that is known
+      --out FILE           write to FILE, not to standard output
+    \(operatorOptions)
+
+    Example:
+      sudo countersign credential list --json |
+        jq -r '.credentials[] | select(.discoverable) | .id'
+
+    """
+
+  static let credentialShow = """
+    Usage: countersign credential show ID [OPTION]...
+
+    Shows what is known of one credential. ID is its credential ID, in base64url as in
+    the list or in hexadecimal as in the audit log. Exit status 4: there is none.
+
+    Options:
+      --json               print a JSON object, not a table
+      --out FILE           write to FILE, not to standard output
+    \(operatorOptions)
+
+    Example:
+      sudo countersign credential show 5Hs0rCmLRXqoR1S0dGX4Pw
+
+    """
+
+  static let credentialDelete = """
+    Usage: countersign credential delete ID [OPTION]...
+
+    Removes a credential: nobody can sign with it from then on. Shows it and asks
+    first; where standard input is no terminal, --yes must be given. ID is as for
+    countersign credential show. Exit status 4: there is none.
+
+    Options:
+      --yes                do not ask
+      --json               print the removed credential as a JSON object
+      --out FILE           write to FILE, not to standard output
+    \(operatorOptions)
+
+    Example:
+      sudo countersign credential delete --yes 5Hs0rCmLRXqoR1S0dGX4Pw
+
+    """
+
+  static let pin = """
+    Usage: countersign pin set [OPTION]...
+           countersign pin change [OPTION]...
+           countersign pin status [OPTION]...
+
+    Sets, changes and shows the state of the authenticator's PIN: one PIN for all
+    callers, which verifies the user where no rule of the operator's does. See
+    countersign pin set --help and so on.
+
+    Example:
+      sudo countersign pin set
+
+    """
+
+  private static let pinRule = """
+    A PIN has 4 to 63 code points (see countersign pin status) and at most 63 bytes of
+    UTF-8. It is put into Unicode normalization form C, so that it is the same on
+    every keyboard. It never comes from the command line or the environment: it is
+    typed unseen at the terminal, or read from a file, which only its owner should be
+    able to read, or from a credential of systemd.
+    """
+
+  private static let pinOptions = """
+      --admin-socket PATH        management socket of the daemon; default:
+                                 /run/countersign/admin.sock
+      --socket PATH              the jobs' socket instead; there a rule must allow
+                                 manage on "*"
+      --timeout SECONDS          give up after 1 to 3600 s; default: 60
+      --help                     show this text
+    """
+
+  static let pinSet = """
+    Usage: countersign pin set [OPTION]...
+
+    Sets a PIN where there is none or, on the management socket, where the one that is
+    set is blocked: it was wrong too often, or an old backup is in use. No credential
+    is lost by that.
+
+    Options:
+      --pin-file FILE            read the PIN from FILE, - for standard input; line
+                                 ends at its end are left out
+      --pin-credential NAME      read it from $CREDENTIALS_DIRECTORY/NAME (systemd's
+                                 LoadCredential=)
+    \(pinOptions)
+
+    \(pinRule)
+
+    Example:
+      sudo countersign pin set --pin-file /root/countersign.pin
+
+    """
+
+  static let pinChange = """
+    Usage: countersign pin change [OPTION]...
+
+    Changes the PIN. A wrong PIN gives exit status 3 and takes one of 8 attempts, all
+    of which are back after a right one; 3 wrong ones in a row must be followed by a
+    restart of the daemon. Without attempts the PIN is blocked until the operator sets
+    a new one with countersign pin set.
+
+    Options:
+      --pin-file FILE            read the current PIN from FILE, - for standard input
+      --pin-credential NAME      read it from $CREDENTIALS_DIRECTORY/NAME
+      --new-pin-file FILE        read the new PIN from FILE, - for standard input
+      --new-pin-credential NAME  read it from $CREDENTIALS_DIRECTORY/NAME
+    \(pinOptions)
+
+    \(pinRule)
+
+    Example:
+      sudo countersign pin change --pin-file old.pin --new-pin-file new.pin
+
+    """
+
+  static let pinStatus = """
+    Usage: countersign pin status [OPTION]...
+
+    Shows whether a PIN is set, how many attempts are left, whether a restart of the
+    daemon is needed before the next one, whether it must be changed, how long it must
+    be, and whether verification is always asked for.
+
+    Options:
+      --json               print a JSON object, not a table
+      --out FILE           write to FILE, not to standard output
+      --admin-socket PATH  management socket of the daemon; default:
+                           /run/countersign/admin.sock
+      --socket PATH        the jobs' socket instead; there some rule must name you
+      --timeout SECONDS    give up after 1 to 3600 s; default: 60
+      --help               show this text
+
+    Example:
+      sudo countersign pin status --json | jq .attemptsLeft
+
+    """
+}
