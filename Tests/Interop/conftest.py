@@ -10,7 +10,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from fido2.ctap2.pin import PinProtocolV1, PinProtocolV2
 
+from conformance import OK, PIN, RESET, Token
 from harness import Daemon, SoftwareTPM, ctap2
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,10 +60,10 @@ def folder():
 
 
 @pytest.fixture(scope="module")
-def daemon(programs):
-    """One daemon for all tests of a file; each test uses an RP ID of its own."""
+def daemon(programs, request):
+    """One daemon for all tests of a file, with the file's RULES; each test uses an RP ID of its own."""
     with short_folder() as folder:
-        daemon = Daemon(folder, programs).start()
+        daemon = Daemon(folder, programs, getattr(request.module, "RULES", None)).start()
         yield daemon
         print(daemon.errors(), end="")
         daemon.stop()
@@ -98,6 +100,47 @@ def ctap(daemon):
     ctap = ctap2(daemon.socket)
     yield ctap
     ctap.device.close()
+
+
+@pytest.fixture
+def new(daemon):
+    """python-fido2 over a connection of its own to the file's daemon, which has been reset."""
+    if daemon.process is None:
+        # A test before this one ended in the middle.
+        daemon.start()
+    ctap = ctap2(daemon.socket)
+    ctap.reset()
+    yield ctap
+    ctap.device.close()
+
+
+@pytest.fixture(scope="module")
+def token(daemon):
+    """For the conformance tests: a connection to the file's daemon."""
+    return Token(daemon)
+
+
+@pytest.fixture
+def fresh(token):
+    """The authenticator as after a reset."""
+    if token.daemon.process is None:
+        # A test before this one ended in the middle.
+        token.daemon.start()
+    token.connect()
+    assert token.status(RESET) == OK
+    return token
+
+
+@pytest.fixture
+def locked(fresh):
+    """The authenticator with a PIN."""
+    assert fresh.set_pin(PIN) == OK
+    return fresh
+
+
+@pytest.fixture(params=[PinProtocolV1, PinProtocolV2], ids=["protocol one", "protocol two"])
+def protocol(request):
+    return request.param()
 
 
 _numbers = itertools.count()

@@ -421,7 +421,9 @@ def test_status_and_info(rp):
     assert "software" in status.stdout.lower()
 
 
-@pytest.mark.parametrize("words", [[], ["register"], ["authenticate"], ["info"], ["status"], ["verify"]])
+@pytest.mark.parametrize(
+    "words", [[], ["register"], ["authenticate"], ["info"], ["status"], ["verify"], ["credential"], ["pin"]]
+)
 def test_help_has_an_example(rp, words):
     done = rp.daemon.run(*words, "--help")
     assert done.returncode == 0 and done.stderr == ""

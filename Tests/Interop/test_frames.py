@@ -70,7 +70,7 @@ def test_init(daemon):
     with SocketDevice(daemon.socket) as device, SocketDevice(daemon.socket) as other:
         assert device.protocol_version == 2
         assert device.capabilities & 0x04, "CBOR"
-        assert device.capabilities & 0x08, "no U2F messages"
+        assert not device.capabilities & 0x08, "no U2F messages"
         assert device.channel != other.channel
 
 
@@ -88,10 +88,21 @@ def test_wink_is_logged(daemon, connection):
     )
 
 
-def test_u2f_messages_are_not_served(connection):
-    connection.send(Command.MSG, b"\x00\x03\x00\x00\x00\x00\x00")
-    assert connection.error() == HIDError.INVALID_COMMAND
+def test_u2f_messages(connection):
+    """A message gets a message, also where it is none."""
+    version = b"\x00\x03\x00\x00\x00\x00\x00"
+    assert connection.exchange(Command.MSG, version) == (Command.MSG, b"U2F_V2\x90\x00")
+    for wrong in (b"\x00", os.urandom(LIMIT - 1)):
+        command, reply = connection.exchange(Command.MSG, wrong)
+        assert command == Command.MSG and len(reply) == 2 and reply != b"\x90\x00"
     assert connection.exchange(Command.PING, b"alive") == (Command.PING, b"alive")
+
+
+@pytest.mark.parametrize("command", [Command.CBOR, Command.MSG])
+def test_a_message_of_length_zero(connection, command):
+    connection.send(command)
+    assert connection.error() == HIDError.INVALID_LENGTH
+    assert connection.cbor(GET_INFO)[0] == 0
 
 
 @pytest.mark.parametrize("command", [0x00, 0x02, 0x04, 0x3B, 0x3F, 0x40, 0x86, 0x90, 0xFF])
