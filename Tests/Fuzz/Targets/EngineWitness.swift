@@ -4,88 +4,89 @@ import CBOR
 import CTAP
 import Crypto
 import Policy
+import Secrets
 import WebAuthn
-
-/// A request on its way.
-final class EngineRequest {
-  let message: [UInt8]
-  let caller: Caller
-  /// nil where the message is none.
-  let decoded: CTAPRequest?
-  /// Every policy that was in force meanwhile.
-  var books: [RuleBook]
-  /// How many records there were before it.
-  let firstRecord: Int
-  /// Monotonic nanoseconds.
-  let time: UInt64
-  /// What was left by the getAssertion before it.
-  var walk: EngineWitness.Walk?
-  var isCancelled = false
-
-  init(message: [UInt8], caller: Caller, books: [RuleBook], firstRecord: Int, time: UInt64) {
-    self.message = message
-    self.caller = caller
-    self.books = books
-    self.firstRecord = firstRecord
-    self.time = time
-    decoded = message.count <= AuthenticatorLimits.maximumMessageSize ? try? CTAPRequest.decode(message) : nil
-  }
-
-  /// Whether a policy that was in force allows it.
-  func isAllowed(_ operation: Policy.Operation, _ relyingPartyID: String?) -> Bool {
-    books.contains { book in
-      do {
-        _ = try book.judge(caller, operation, relyingPartyID: relyingPartyID)
-        return true
-      } catch {
-        return false
-      }
-    }
-  }
-}
-
-struct EngineAnswer {
-  let request: EngineRequest
-  let reply: [UInt8]
-}
 
 /// What must be true of the answers of an authenticator, from what was asked and answered before alone.
 struct EngineWitness {
-  /// What a connection may still ask of getNextAssertion.
+  /// Why the user counts as verified.
+  enum Verification {
+    case none
+    case pin
+    case policy
+  }
+
+  /// What a connection may still ask of the command that goes on with the last one.
   struct Walk {
-    let relyingPartyID: String
-    let clientDataHash: [UInt8]
+    enum Kind {
+      case assertions(relyingPartyID: String, clientDataHash: [UInt8], verification: Verification)
+      case relyingParties
+      case credentials(relyingPartyIDHash: [UInt8])
+    }
+
+    let kind: Kind
     var remaining: Int
     var given: Set<[UInt8]>
     var deadline: UInt64
   }
 
+  /// What a credential was made as.
+  struct Made {
+    let relyingPartyIDHash: [UInt8]
+    /// nil where it was made by U2F.
+    let relyingPartyID: String?
+    let isDiscoverable: Bool
+    /// credProtect.
+    let protection: UInt64
+  }
+
   /// Every credential ID that was ever given out, in order.
   private(set) var known: [[UInt8]] = []
+  private(set) var made: [[UInt8]: Made] = [:]
+  var pin = PINWitness()
   /// Whether a record may be missing.
   var auditMayFail = false
-  private var walks: [UInt64: Walk] = [:]
+  var walks: [UInt64: Walk] = [:]
   /// The credentials that must be there; a discoverable one may be replaced.
-  private var living: Set<[UInt8]> = []
-  private var discoverable: Set<[UInt8]> = []
+  private(set) var living: Set<[UInt8]> = []
   private var counters: Set<UInt32> = []
   /// Places in the audit log of the records that a signature went out with.
   private var used: Set<Int> = []
+  /// Outputs of hmac-secret: by credential, verification and salt.
+  private var secrets: [[UInt8]: [UInt8]] = [:]
 
   mutating func begin(_ request: EngineRequest) {
-    // Whatever it is, it takes the walk with it.
-    request.walk = walks.removeValue(forKey: request.caller.connection)
+    // Whatever it is, it takes the walk with it; of U2F only what is a message.
+    if !request.isU2F || request.u2f != nil {
+      request.walk = walks.removeValue(forKey: request.caller.connection)
+    }
+    pin.begin(request)
   }
 
   mutating func end(_ connection: UInt64) {
     walks[connection] = nil
+    pin.end(connection)
+  }
+
+  mutating func restart() {
+    walks = [:]
+    pin.restart()
   }
 
   /// Looks at answers that arrived together, in whatever order.
   mutating func take(_ answers: [EngineAnswer], _ records: [AuditRecord], now: UInt64) throws {
-    let successes = try answers.filter { try isSuccess($0) }
-    for answer in successes {
+    var hasReset = false
+    for answer in answers {
       let request = answer.request
+      if request.isU2F {
+        try takeU2F(answer.reply, request, records)
+        continue
+      }
+      let status = try status(of: answer)
+      guard status == .ok else {
+        try pin.take(request, status, nil)
+        continue
+      }
       let decoded = try require(request.decoded, "what is no request has no success")
       let response: CTAPResponse
       do throws(CTAPReplyError) {
@@ -94,149 +95,122 @@ struct EngineWitness {
         throw Finding("a client can read the reply: \(error)")
       }
       try require(response.encoded() == answer.reply, "a reply is in canonical form")
-      switch (decoded, response) {
-      case (.makeCredential(let parameters), .makeCredential(let made)):
-        try take(made, to: parameters, request, records)
-      case (.getAssertion(let parameters), .assertion(let assertion)):
-        try take(assertion, to: parameters, request, records, now)
-      case (.getNextAssertion, .assertion(let assertion)):
-        try take(assertion, request, records, now)
-      case (.reset, .done):
-        try require(request.isAllowed(.reset, nil), "a reset needs a rule")
-        try require(
-          records[request.firstRecord...].contains {
-            $0.outcome == .allowed && $0.operation == "reset" && $0.connection == request.caller.connection
-          }, "a reset has an audit record")
-      case (.selection, .done):
-        try require(request.books.contains { $0.recognises(request.caller) }, "selection is for known callers")
-      case (.getInfo, .info): break
-      default: throw Finding("a reply belongs to its request")
-      }
+      try pin.take(request, status, response)
+      try take(response, to: decoded, request, records, now)
+      if decoded == .reset { hasReset = true }
     }
     // A reset waits for all others, so that whatever came with it was before it.
-    if successes.contains(where: { $0.request.decoded == .reset }) { (living, walks) = ([], [:]) }
+    guard hasReset else { return }
+    (living, walks, secrets) = ([], [:], [:])
+    pin.reset()
   }
 
-  private func isSuccess(_ answer: EngineAnswer) throws -> Bool {
+  private mutating func take(
+    _ response: CTAPResponse, to decoded: CTAPRequest, _ request: EngineRequest, _ records: [AuditRecord],
+    _ now: UInt64
+  ) throws {
+    switch (decoded, response) {
+    case (.makeCredential(let parameters), .makeCredential(let made)):
+      try take(made, to: parameters, request, records)
+    case (.getAssertion(let parameters), .assertion(let assertion)):
+      try take(assertion, to: parameters, request, records, now)
+    case (.getNextAssertion, .assertion(let assertion)):
+      try take(assertion, request, records, now)
+    case (.reset, .done):
+      try require(request.isAllowed(.reset, .all), "a reset needs a rule")
+      try require(request.isRecorded("reset", nil, in: records), "a reset has an audit record")
+    case (.selection, .done):
+      try require(request.books.contains { $0.recognises(request.caller) }, "selection is for known callers")
+    case (.getInfo, .info): break
+    case (.clientPIN(let parameters), .clientPIN):
+      let detail = [3: "pin.set", 4: "pin.change"][parameters.subCommand]
+      if let detail { try require(request.isRecorded("manage", detail, in: records), "a new PIN has a record") }
+    case (.config(let parameters), .done):
+      let detail = parameters.subCommand == 2 ? "config.toggleAlwaysUv" : "config.setMinPINLength"
+      try require(request.isRecorded("manage", detail, in: records), "a change of settings has a record")
+    case (.credentialManagement(let parameters), .credentialManagement(let managed)):
+      try take(managed, to: parameters, request, records, now)
+    case (.largeBlobs(let parameters), .largeBlobs): try take(parameters, request)
+    default: throw Finding("a reply belongs to its request")
+    }
+  }
+
+  private func status(of answer: EngineAnswer) throws -> CTAPStatus {
     let status = CTAPStatus(rawValue: try require(answer.reply.first, "a reply has a status"))
     try require(answer.reply.count <= AuthenticatorLimits.maximumMessageSize, "a reply is no longer than getInfo says")
-    if status == .ok { return true }
+    if status == .ok { return status }
     try require(answer.reply.count == 1, "a refusal is a status alone")
     try require(engineStatuses.contains(status), "\(status) is no status of this authenticator")
-    return false
+    return status
+  }
+
+  mutating func add(_ id: [UInt8], _ credential: Made) throws {
+    try require(!known.contains(id), "a credential ID is new")
+    known.append(id)
+    made[id] = credential
+    living.insert(id)
+  }
+
+  /// It has been removed, and nothing signs with it any more.
+  mutating func remove(_ id: [UInt8]) {
+    living.remove(id)
+  }
+
+  /// hmac-secret gives the same for the same, and other than for verified users for others.
+  mutating func checkSecrets(
+    _ encrypted: [UInt8], of id: [UInt8], isVerified: Bool, _ request: EngineRequest
+  ) throws {
+    guard let agreement = request.authored.agreement, let salts = request.authored.salts else { return }
+    guard let outputs = try? agreement.secret.decrypt(encrypted) else { return }
+    try require(outputs.count == salts.count, "each salt has its output")
+    let clear = outputs.reveal { span in span.indices.map { span[$0] } }
+    for start in stride(from: 0, to: clear.count, by: 32) {
+      let (salt, output) = (salts[start..<start + 32], Array(clear[start..<start + 32]))
+      let known = secrets.updateValue(output, forKey: [isVerified ? 1 : 0] + id + salt)
+      try require(known ?? output == output, "the same salt gives the same output")
+      try require(secrets[[isVerified ? 0 : 1] + id + salt] != output, "verified users have outputs of their own")
+    }
   }
 
   // MARK: Signatures
 
-  private mutating func take(
-    _ made: MakeCredentialResponse, to parameters: MakeCredentialRequest, _ request: EngineRequest,
-    _ records: [AuditRecord]
-  ) throws {
-    try require(request.isAllowed(.register, parameters.relyingParty.id), "a registration needs a rule")
-    let data = try AuthenticatorData.decode(made.authenticatorData)
-    let credential = try require(data.attestedCredential, "a registration has a credential")
-    try require(data.flags == [.up, .at], "no other flags than of presence and credential")
-    guard case .bytes(let signature)? = made.attestationStatement["sig"] else {
-      throw Finding("packed attestation has a signature")
-    }
-    try require(!known.contains(credential.credentialID), "a credential ID is new")
-    try require(
-      parameters.parameters.contains { $0.algorithm == credential.publicKey.algorithm.rawValue },
-      "the algorithm was asked for")
-    known.append(credential.credentialID)
-    living.insert(credential.credentialID)
-    if parameters.options.rk == true { discoverable.insert(credential.credentialID) }
-    try checkSignature(
-      Signed(
-        data: data, bytes: made.authenticatorData, signature: signature, id: credential.credentialID,
-        relyingPartyID: parameters.relyingParty.id, clientDataHash: parameters.clientDataHash, operation: "register"),
-      request, records)
-  }
-
-  private mutating func take(
-    _ assertion: AssertionResponse, to parameters: GetAssertionRequest, _ request: EngineRequest,
-    _ records: [AuditRecord], _ now: UInt64
-  ) throws {
-    try require(request.isAllowed(.authenticate, parameters.relyingPartyID), "an assertion needs a rule")
-    if let list = parameters.allowList {
-      try require(list.contains { $0.id == assertion.credential.id }, "the credential is in the allow list")
-      try require(assertion.numberOfCredentials == nil, "an allow list has one assertion")
-    } else {
-      try require(discoverable.contains(assertion.credential.id), "without an allow list it is discoverable")
-    }
-    let present = parameters.options.up ?? true
-    try check(
-      assertion, parameters.relyingPartyID, parameters.clientDataHash, flags: present ? [.up] : [], request, records)
-    guard let count = assertion.numberOfCredentials else { return }
-    try require(count > 1, "one account is not counted")
-    walks[request.caller.connection] = Walk(
-      relyingPartyID: parameters.relyingPartyID, clientDataHash: parameters.clientDataHash, remaining: count - 1,
-      given: [assertion.credential.id], deadline: now + 30_000_000_000)
-  }
-
-  private mutating func take(
-    _ assertion: AssertionResponse, _ request: EngineRequest, _ records: [AuditRecord], _ now: UInt64
-  ) throws {
-    var walk = try require(request.walk, "getNextAssertion goes on with what its own connection began")
-    try require(request.time <= walk.deadline, "a walk ends after thirty seconds")
-    try require(request.isAllowed(.authenticate, walk.relyingPartyID), "each assertion of a walk needs a rule")
-    try require(walk.given.insert(assertion.credential.id).inserted, "a walk gives each account once")
-    try require(assertion.numberOfCredentials == nil, "only the first assertion counts")
-    try check(assertion, walk.relyingPartyID, walk.clientDataHash, flags: nil, request, records)
-    walk.remaining -= 1
-    walk.deadline = now + 30_000_000_000
-    walks[request.caller.connection] = walk.remaining > 0 ? walk : nil
-  }
-
-  private mutating func check(
-    _ assertion: AssertionResponse, _ relyingPartyID: String, _ clientDataHash: [UInt8],
-    flags: AuthenticatorDataFlags?, _ request: EngineRequest, _ records: [AuditRecord]
-  ) throws {
-    let data = try AuthenticatorData.decode(assertion.authenticatorData)
-    try require(data.flags == flags ?? data.flags, "the flags say what was asked for")
-    try require(data.flags.isSubset(of: [.up]), "an assertion claims no more than presence")
-    try require(known.contains(assertion.credential.id), "an assertion is of a credential that was given out")
-    if let user = assertion.user {
-      try require(user.name == nil && user.displayName == nil, "without user verification there is no name")
-    }
-    try checkSignature(
-      Signed(
-        data: data, bytes: assertion.authenticatorData, signature: assertion.signature, id: assertion.credential.id,
-        relyingPartyID: relyingPartyID, clientDataHash: clientDataHash, operation: "authenticate"),
-      request, records)
-  }
-
-  private struct Signed {
+  struct Signed {
     let data: AuthenticatorData
     let bytes: [UInt8]
-    let signature: [UInt8]
+    /// nil where nothing is attested.
+    let signature: [UInt8]?
     let id: [UInt8]
-    let relyingPartyID: String
+    /// nil where U2F only knows the hash.
+    let relyingPartyID: String?
     let clientDataHash: [UInt8]
     let operation: String
+    var detail: String?
+    /// What is signed, where it is not authenticator data and the client data's hash.
+    var message: [UInt8]?
+    var isCounted = true
   }
 
   /// The signature is over what the reply says, and exactly one audit record says the same.
-  private mutating func checkSignature(
-    _ signed: Signed, _ request: EngineRequest, _ records: [AuditRecord]
-  ) throws {
-    try require(
-      signed.data.relyingPartyIDHash == SHA256.hash(Array(signed.relyingPartyID.utf8)), "it is for the RP ID asked for")
-    let message = signed.bytes + signed.clientDataHash
-    // The key store in memory signs with the digest and the key's number before it.
-    let digest = Array(signed.signature.dropFirst())
-    try require(
-      digest == SHA256.hash(message) || digest == SHA384.hash(message),
-      "the signature is over the authenticator data and the client data's hash")
+  mutating func checkSignature(_ signed: Signed, _ request: EngineRequest, _ records: [AuditRecord]) throws {
+    let message = signed.message ?? signed.bytes + signed.clientDataHash
+    if let signature = signed.signature {
+      // The key store in memory signs with the digest, after a shell and the key's number.
+      let digest = Array(signature.dropFirst(3))
+      try require(
+        digest == SHA256.hash(message) || digest == SHA384.hash(message),
+        "the signature is over the authenticator data and the client data's hash")
+    }
     let counter = signed.data.signatureCounter
-    try require(counter == 0 || counters.insert(counter).inserted, "a signature counter is used once")
+    if signed.isCounted {
+      try require(counter == 0 || counters.insert(counter).inserted, "a signature counter is used once")
+    }
     let place = records.indices[request.firstRecord...].first { index in
       let record = records[index]
       return !used.contains(index) && record.outcome == .allowed && record.operation == signed.operation
         && record.connection == request.caller.connection && record.user == request.caller.user
         && record.credentialID == signed.id && record.relyingPartyID == signed.relyingPartyID
-        && record.clientDataHash == signed.clientDataHash && record.signatureCounter == counter
-        && record.flags == signed.data.flags.rawValue
+        && record.clientDataHash == signed.clientDataHash && record.detail == signed.detail
+        && (!signed.isCounted || record.signatureCounter == counter && record.flags == signed.data.flags.rawValue)
     }
     used.insert(try require(place, "no signature without its audit record"))
   }
@@ -248,9 +222,14 @@ struct EngineWitness {
     let ids = Set(credentials.map(\.id))
     try require(ids.isSubset(of: living), "what was not answered for is not in the store")
     try require(
-      living.subtracting(ids).isSubset(of: discoverable), "only a discoverable credential is replaced")
-    let users = credentials.filter(\.isDiscoverable).map { "\($0.relyingPartyID) \($0.userHandle)" }
+      living.subtracting(ids).allSatisfy { made[$0]?.isDiscoverable ?? false },
+      "only a discoverable credential is replaced")
+    let users = credentials.filter(\.isDiscoverable).map { $0.key.binding.relyingPartyIDHash + $0.userHandle }
     try require(Set(users).count == users.count, "a user has one discoverable credential of an RP ID")
+    for credential in credentials {
+      try require(
+        UInt64(credential.protection.rawValue) == made[credential.id]?.protection, "the protection asked for is kept")
+    }
     living = ids
   }
 
@@ -268,8 +247,10 @@ struct EngineWitness {
 }
 
 private let engineStatuses: Set<CTAPStatus> = [
-  .invalidCommand, .invalidParameter, .invalidLength, .channelBusy, .cborUnexpectedType, .invalidCBOR,
-  .missingParameter, .limitExceeded, .credentialExcluded, .unsupportedAlgorithm, .operationDenied, .keyStoreFull,
-  .unsupportedOption, .invalidOption, .keepaliveCancel, .noCredentials, .notAllowed, .requestTooLarge, .other,
+  .invalidCommand, .invalidParameter, .invalidLength, .invalidSeq, .channelBusy, .cborUnexpectedType, .invalidCBOR,
+  .missingParameter, .limitExceeded, .largeBlobStorageFull, .credentialExcluded, .unsupportedAlgorithm,
+  .operationDenied, .keyStoreFull, .unsupportedOption, .invalidOption, .keepaliveCancel, .noCredentials, .notAllowed,
+  .pinInvalid, .pinBlocked, .pinAuthInvalid, .pinAuthBlocked, .pinNotSet, .puatRequired, .pinPolicyViolation,
+  .requestTooLarge, .uvBlocked, .integrityFailure, .invalidSubcommand, .unauthorizedPermission, .other,
   .tpmUnavailable, .storageUnavailable, .auditUnavailable,
 ]

@@ -12,6 +12,15 @@ struct FuzzTarget: Sendable {
     FuzzTarget(name: "request", sources: ["CTAP", "CBOR"], check: checkRequest),
     FuzzTarget(name: "response", sources: ["CTAP", "CBOR"], check: checkResponse),
     FuzzTarget(
+      name: "u2f", sources: ["CTAP/U2FRequest.swift", "CTAP/U2FResponse.swift", "CTAP/U2FStatus.swift"],
+      check: checkU2F),
+    FuzzTarget(
+      name: "pin",
+      sources: [
+        "CTAP/KeyAgreementPoint.swift", "CTAP/PINProtocol.swift", "Crypto/KeyAgreementKey.swift", "Crypto/AESCBC.swift",
+      ],
+      check: checkPINProtocol),
+    FuzzTarget(
       name: "frames",
       sources: ["CTAPHID/FrameReader.swift", "CTAPHID/Frame.swift", "CTAPHID/Initialization.swift"],
       check: checkFrames),
@@ -34,7 +43,10 @@ struct FuzzTarget: Sendable {
     FuzzTarget(name: "ceremony", sources: ["RelyingParty"], check: checkCeremony),
     FuzzTarget(
       name: "records",
-      sources: ["TPMKeyStore/DeviceRecord.swift", "TPMKeyStore/ByteCoding.swift", "Storage/CredentialRecord.swift"],
+      sources: [
+        "TPMKeyStore/DeviceRecord.swift", "TPMKeyStore/ByteCoding.swift", "Storage/CredentialRecord.swift",
+        "Storage/RecordFields.swift", "Storage/SettingsRecord.swift",
+      ],
       check: checkRecords),
     FuzzTarget(name: "configuration", sources: ["Configuration", "Policy"], check: checkConfiguration),
     FuzzTarget(name: "engine", sources: ["Authenticator", "Policy"], check: checkEngine),

@@ -15,10 +15,31 @@ func checkRequest(_ input: [UInt8]) throws {
   let encoded = request.encoded()
   try require((try? CTAPRequest.decode(encoded)) == request, "a request survives its encoding")
   try require(encoded.count <= input.count, "encoding adds nothing")
+  try checkExtensions(of: request)
+}
+
+/// Extension inputs are read in a second step.
+private func checkExtensions(of request: CTAPRequest) throws {
+  let survive: Bool
+  do throws(CTAPStatus) {
+    switch request {
+    case .makeCredential(let parameters):
+      let inputs = try CreationExtensions(parameters.extensions)
+      survive = (try? CreationExtensions(inputs.value)) == inputs
+    case .getAssertion(let parameters):
+      let inputs = try AssertionExtensions(parameters.extensions)
+      survive = (try? AssertionExtensions(inputs.value)) == inputs
+    default: return
+    }
+  } catch {
+    try require(decodingStatuses.contains(error), "\(error) is no status of decoding extensions")
+    return
+  }
+  try require(survive, "extension inputs survive their encoding")
 }
 
 private let decodingStatuses: Set<CTAPStatus> = [
-  .invalidCommand, .invalidLength, .invalidCBOR, .cborUnexpectedType, .missingParameter,
+  .invalidCommand, .invalidParameter, .invalidLength, .invalidCBOR, .cborUnexpectedType, .missingParameter,
 ]
 
 /// The first byte says which command the rest answers.

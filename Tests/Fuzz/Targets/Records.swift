@@ -14,4 +14,7 @@ func checkRecords(_ input: [UInt8]) throws {
   if let credential = try? Storage.CredentialRecord.decode(input, id: [9], isDiscoverable: true) {
     try require(Storage.CredentialRecord.encode(credential) == input, "a credential record re-encodes byte for byte")
   }
+  if let settings = try? SettingsRecord.decode(input) {
+    try require(SettingsRecord.encode(settings) == input, "the settings re-encode byte for byte")
+  }
 }
