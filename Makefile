@@ -9,6 +9,7 @@ BINDIR ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/countersign
+DATADIR ?= $(PREFIX)/share/countersign
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 UDEVDIR ?= $(PREFIX)/lib/udev/rules.d
@@ -81,7 +82,7 @@ $(RELEASE)/countersign $(RELEASE)/countersignd:
 
 install: $(RELEASE)/countersign $(RELEASE)/countersignd
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
-	  $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
+	  $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(DATADIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
 	  $(DESTDIR)$(UDEVDIR) $(DESTDIR)$(SYSCONFDIR)/countersign/conf.d
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersign $(DESTDIR)$(BINDIR)/countersign
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersignd $(DESTDIR)$(SBINDIR)/countersignd
@@ -95,6 +96,7 @@ install: $(RELEASE)/countersign $(RELEASE)/countersignd
 	install -m 0644 systemd/countersign.sysusers $(DESTDIR)$(SYSUSERSDIR)/countersign.conf
 	install -m 0644 udev/60-countersign.rules $(DESTDIR)$(UDEVDIR)/
 	install -m 0644 systemd/countersign.json $(DESTDIR)$(DOCDIR)/countersign.json.example
+	install -m 0644 systemd/countersign.schema.json $(DESTDIR)$(DATADIR)/
 	test -e $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json || \
 	  install -m 0644 systemd/countersign.json $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json
 

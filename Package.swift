@@ -112,7 +112,7 @@ let package = Package(
       "Storage", uses: ["Authenticator", "CBOR", "Crypto", "Database", "Platform", "Policy", "Secrets", "WebAuthn"]),
 
     // Root and the client's side.
-    room("Configuration", uses: ["Platform", "Policy"]),
+    room("Configuration", uses: ["Platform", "Policy", "WebAuthn"]),
     room(
       "Daemon",
       uses: [
@@ -145,7 +145,7 @@ let package = Package(
     tests(
       "CTAPTests", uses: ["CBOR", "CTAP", "Crypto", "Secrets", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
     tests("CTAPHIDTests", uses: ["CTAPHID", "TestSupport"]),
-    tests("PolicyTests", uses: ["Authenticator", "Crypto", "Policy"]),
+    tests("PolicyTests", uses: ["Authenticator", "Crypto", "Platform", "Policy"]),
     tests("ConfigurationTests", uses: ["Configuration", "Platform", "Policy", "TestSupport"]),
     tests("AuditLogTests", uses: ["AuditLog", "Platform", "TestSupport"]),
     tests(

@@ -19,6 +19,8 @@ struct AuditLine {
     number("pid", record.process)
     text("unit", record.unit)
     text("rule", record.rule)
+    text("grant", record.grant)
+    texts("claims", record.claims)
     text("rpId", record.relyingPartyID)
     text("credentialId", record.credentialID.map { hexadecimal($0) })
     text("userHandleHash", record.userHandleHash.map { hexadecimal($0) })
@@ -45,6 +47,24 @@ struct AuditLine {
   private mutating func text(_ name: StaticString, _ value: String?) {
     guard let value else { return }
     key(name)
+    string(value)
+  }
+
+  private mutating func texts(_ name: StaticString, _ values: [String: String]?) {
+    guard let values else { return }
+    key(name)
+    bytes.append(UInt8(ascii: "{"))
+    let sorted = values.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+    for (index, (name, value)) in sorted.enumerated() {
+      if index > 0 { bytes.append(UInt8(ascii: ",")) }
+      string(name)
+      bytes.append(UInt8(ascii: ":"))
+      string(value)
+    }
+    bytes.append(UInt8(ascii: "}"))
+  }
+
+  private mutating func string(_ value: String) {
     bytes.append(UInt8(ascii: "\""))
     for unit in value.utf16 {
       switch unit {

@@ -24,6 +24,10 @@ package struct AuditRecord: Equatable, Sendable {
   package var unit: String?
   /// The rule that decided; nil where none matched.
   package var rule: String?
+  /// The identifier of the job grant that the caller used.
+  package var grant: String?
+  /// What the grant says of its job; in the file with sorted keys.
+  package var claims: [String: String]?
   package var relyingPartyID: String?
   package var credentialID: [UInt8]?
   /// SHA-256 of the user handle.

@@ -16,8 +16,30 @@ struct AssertionPlan {
   let extensions: AssertionExtensions
   /// Of hmac-secret, where it was asked for.
   let salts: HMACSecretSalts?
+  /// What policy is asked, but for the account.
+  let inquiry: Inquiry
+  let prospect: Prospect
 
   var isVerified: Bool { source != nil }
+}
+
+extension AssertionPlan {
+  /// The same under rules that may have changed.
+  fileprivate func anew(_ prospect: Prospect) -> AssertionPlan {
+    AssertionPlan(
+      relyingPartyIDHash: relyingPartyIDHash, relyingPartyID: relyingPartyID, clientDataHash: clientDataHash,
+      userPresent: userPresent, source: source, extensions: extensions, salts: salts, inquiry: inquiry,
+      prospect: prospect)
+  }
+}
+
+extension Inquiry {
+  /// The same about the account of a credential.
+  func about(_ credential: Credential) -> Inquiry {
+    var inquiry = self
+    inquiry.account = Account(userHandle: credential.userHandle, userName: credential.userName)
+    return inquiry
+  }
 }
 
 /// What getNextAssertion goes on with: a position in the walk over the accounts, not the accounts, so that its size
@@ -33,7 +55,7 @@ struct PendingAssertions {
 extension AuthenticatorEngine {
   /// authenticatorGetAssertion (CTAP 2.1 section 6.2.2; the numbers of its steps stand beside the checks).
   func getAssertion(
-    _ request: GetAssertionRequest, on channel: ChannelState, for caller: Caller
+    _ request: GetAssertionRequest, bindsClaims: Bool = false, on channel: ChannelState, for caller: Caller
   ) async throws(CTAPStatus) -> AssertionResponse {
     try await checkPINAuthorization(request.pinUvAuthParam, protocol: request.pinUvAuthProtocol, for: caller)  // 1, 2
     if request.options.rk != nil { throw .unsupportedOption }  // 4
@@ -50,14 +72,27 @@ extension AuthenticatorEngine {
     // Section 12.5: the secrets ask for a present user.
     if extensions.hmacSecret != nil, !userPresent { throw .unsupportedOption }
 
-    let presence = try await admit(caller, .authenticate, .relyingParty(request.relyingPartyID))  // 9
-    var draft = draft(.authenticate, presence, for: caller)
+    let inquiry = Inquiry(
+      caller, .authenticate, .relyingParty(request.relyingPartyID), bindsClaims: bindsClaims)
+    let prospect = try await foresee(inquiry)  // 9
+    var draft = draft(.authenticate, prospect, inquiry.scope, for: caller)
     draft.clientDataHash = request.clientDataHash
+    let plan: AssertionPlan
+    let chosen: (credential: Credential, position: Int64?, remaining: Int)
     do throws(Failure) {
-      let source = try await verify(verification, byPolicy: byPolicy, presence, on: channel, for: caller)  // 6
-      let plan = try plan(request, extensions, verifiedBy: source, userPresent: userPresent, on: channel)
-      let chosen = try await choose(request, plan)  // 7, 11, 12; after 9, so that only who may sign learns what is here
+      let source = try await verify(verification, byPolicy: byPolicy, prospect, on: channel, for: caller)  // 6
+      plan = try self.plan(
+        request, extensions, inquiry, prospect, verifiedBy: source, userPresent: userPresent, on: channel)
+      chosen = try await choose(request, plan)  // 7, 11, 12; after 9, so that only who may sign learns what is here
       if request.pinUvAuthParam != nil, userPresent { channel.token?.spend() }  // 9
+    } catch {
+      throw await fail(draft, error)
+    }
+    // The decision itself, which depends on the account, the hour, and how often.
+    let presence = try await admit(inquiry.about(chosen.credential))
+    draft.rule = presence.rule
+    do throws(Failure) {
+      try refuseUnverified(plan, presence)
       var response = try await assert(
         chosen.credential, plan, isOneOfSeveral: chosen.remaining > 0, presence, &draft, caller)
       if chosen.remaining > 0 { response.numberOfCredentials = chosen.remaining + 1 }
@@ -72,8 +107,8 @@ extension AuthenticatorEngine {
   }
 
   private func plan(
-    _ request: GetAssertionRequest, _ extensions: AssertionExtensions, verifiedBy source: VerificationSource?,
-    userPresent: Bool, on channel: ChannelState
+    _ request: GetAssertionRequest, _ extensions: AssertionExtensions, _ inquiry: Inquiry, _ prospect: Prospect,
+    verifiedBy source: VerificationSource?, userPresent: Bool, on channel: ChannelState
   ) throws(Failure) -> AssertionPlan {
     var checked: HMACSecretSalts?
     if let input = extensions.hmacSecret {
@@ -82,7 +117,7 @@ extension AuthenticatorEngine {
     return AssertionPlan(
       relyingPartyIDHash: SHA256.hash(Array(request.relyingPartyID.utf8)), relyingPartyID: request.relyingPartyID,
       clientDataHash: request.clientDataHash, userPresent: userPresent, source: source, extensions: extensions,
-      salts: checked)
+      salts: checked, inquiry: inquiry, prospect: prospect)
   }
 
   /// authenticatorGetNextAssertion (section 6.3).
@@ -90,19 +125,23 @@ extension AuthenticatorEngine {
     _ walk: ChannelState.Walk?, on channel: ChannelState, for caller: Caller
   ) async throws(CTAPStatus) -> AssertionResponse {
     guard case .assertions(var pending)? = walk, pending.remaining > 0 else { throw .notAllowed }
-    let plan = pending.plan
     // Each signature is a decision of its own: the rules may have changed since the first.
-    let presence = try await admit(caller, .authenticate, .relyingParty(plan.relyingPartyID))
-    var draft = draft(.authenticate, presence, for: caller)
+    let plan = pending.plan.anew(try await foresee(pending.plan.inquiry))
+    var draft = draft(.authenticate, plan.prospect, plan.inquiry.scope, for: caller)
     draft.clientDataHash = plan.clientDataHash
+    let next: (credential: Credential, position: Int64)
     do throws(Failure) {
-      // A rule that verified must still do so.
-      guard plan.source != .policy || presence.userVerification else {
-        throw Failure(.notAllowed, "rule \(presence.rule) no longer lets this caller count as verified")
-      }
-      guard let next = try await self.walk(plan, olderThan: pending.position) else {
+      guard let found = try await self.walk(plan, olderThan: pending.position) else {
         throw Failure(.notAllowed, "the accounts that were left are gone")
       }
+      next = found
+    } catch {
+      throw await fail(draft, error)
+    }
+    let presence = try await admit(plan.inquiry.about(next.credential))
+    draft.rule = presence.rule
+    do throws(Failure) {
+      try refuseUnverified(plan, presence)
       let response = try await assert(next.credential, plan, isOneOfSeveral: true, presence, &draft, caller)
       pending.position = next.position
       pending.remaining -= 1
@@ -113,6 +152,27 @@ extension AuthenticatorEngine {
     }
   }
 
+  /// - Throws: CTAP2_ERR_NOT_ALLOWED where a rule verified that no longer does
+  private func refuseUnverified(_ plan: AssertionPlan, _ presence: borrowing Presence) throws(Failure) {
+    guard plan.source != .policy || presence.userVerification else {
+      throw Failure(.notAllowed, "rule \(presence.rule) no longer lets this caller count as verified")
+    }
+  }
+
+  /// Whether policy lets the caller sign for this credential's account. An account that it does not is as if it were not
+  /// here.
+  func isAllowed(
+    _ credential: Credential, _ inquiry: Inquiry, _ prospect: Prospect, verifiedBy source: VerificationSource?
+  ) -> Bool {
+    guard prospect.dependsOnAccount else { return true }
+    guard let verdict = try? judge.judge(inquiry.about(credential)) else { return false }
+    return source != .policy || verdict.userVerification
+  }
+
+  private func isAllowed(_ credential: Credential, _ plan: AssertionPlan) -> Bool {
+    isAllowed(credential, plan.inquiry, plan.prospect, verifiedBy: plan.source)
+  }
+
   /// The credential to use, and how many more accounts could follow. An empty list denotes nothing, as if it were absent
   /// (section 6.2.2 step 7: "present and non-empty"); platforms send it.
   private func choose(
@@ -121,30 +181,49 @@ extension AuthenticatorEngine {
     if let list = request.allowList, !list.isEmpty {
       for descriptor in list where descriptor.type == CredentialParameters.publicKeyType {
         if let credential = try await find(descriptor.id, relyingPartyIDHash: plan.relyingPartyIDHash),
-          plan.isVerified || credential.protection < .userVerificationRequired
+          plan.isVerified || credential.protection < .userVerificationRequired, isAllowed(credential, plan)
         {
           return (credential, nil, 0)
         }
       }
     } else if let newest = try await walk(plan, olderThan: nil) {
-      let others: Int
-      do {
-        others = try await environment.store.discoverableCount(
-          relyingPartyIDHash: plan.relyingPartyIDHash, olderThan: newest.position, verified: plan.isVerified)
-      } catch {
-        throw Failure(error)
-      }
+      let others = try await count(plan, olderThan: newest.position)
       return (newest.credential, others > 0 ? newest.position : nil, others)
     }
     throw Failure(.noCredentials, "no such credential")
   }
 
+  /// The accounts that the walk has still to come to. Where rules name accounts, each has to be looked at.
+  private func count(_ plan: AssertionPlan, olderThan position: Int64) async throws(Failure) -> Int {
+    if plan.prospect.dependsOnAccount {
+      var count = 0
+      var position = position
+      while let next = try await walk(plan, olderThan: position) {
+        count += 1
+        position = next.position
+      }
+      return count
+    }
+    do {
+      return try await environment.store.discoverableCount(
+        relyingPartyIDHash: plan.relyingPartyIDHash, olderThan: position, verified: plan.isVerified)
+    } catch {
+      throw Failure(error)
+    }
+  }
+
   private func walk(
     _ plan: AssertionPlan, olderThan position: Int64?
   ) async throws(Failure) -> (credential: Credential, position: Int64)? {
+    var position = position
     do {
-      return try await environment.store.discoverableCredential(
+      while let next = try await environment.store.discoverableCredential(
         relyingPartyIDHash: plan.relyingPartyIDHash, olderThan: position, verified: plan.isVerified)
+      {
+        if isAllowed(next.credential, plan) { return next }
+        position = next.position
+      }
+      return nil
     } catch {
       throw Failure(error)
     }

@@ -8,24 +8,46 @@ extension AuditRecord {
     self.init(
       time: time.unixMilliseconds, outcome: outcome, operation: operation, connection: caller.connection,
       user: caller.user, group: caller.group, process: caller.process, unit: caller.unit)
+    grant = caller.grant?.id
+    claims = caller.grant.flatMap { $0.claims.values.isEmpty ? nil : $0.claims.values }
   }
 }
 
 extension AuthenticatorEngine {
-  /// Asks policy. A refusal is recorded and becomes CTAP2_ERR_OPERATION_DENIED, which tells the caller no more.
+  /// Asks policy, and counts. A refusal is recorded and becomes CTAP2_ERR_OPERATION_DENIED, which tells the caller no
+  /// more.
+  func admit(_ inquiry: Inquiry, detail: String? = nil) async throws(CTAPStatus) -> Presence {
+    do {
+      return try ledger.admit(try judge.judge(inquiry), at: Moment(environment.time))
+    } catch {
+      throw await refuse(inquiry, error, detail)
+    }
+  }
+
+  /// About an operation that concerns no account.
   func admit(
     _ caller: Caller, _ operation: Operation, _ scope: Scope, detail: String? = nil
   ) async throws(CTAPStatus) -> Presence {
+    try await admit(Inquiry(caller, operation, scope), detail: detail)
+  }
+
+  /// Asks policy whether any account could make it a yes, so that only who may sign learns which are here. A refusal is
+  /// as that of ``admit(_:detail:)``, which comes next.
+  func foresee(_ inquiry: Inquiry, detail: String? = nil) async throws(CTAPStatus) -> Prospect {
     do {
-      return try judge.judge(caller, operation, scope)
+      return try judge.foresee(inquiry)
     } catch {
-      var record = AuditRecord(.refused, operation.rawValue, caller, environment.time)
-      record.relyingPartyID = scope.relyingPartyID
-      record.detail = detail
-      record.reason = error.reason
-      await recordWithinLimits(record)
-      throw .operationDenied
+      throw await refuse(inquiry, error, detail)
     }
+  }
+
+  private func refuse(_ inquiry: Inquiry, _ refusal: Refusal, _ detail: String?) async -> CTAPStatus {
+    var record = AuditRecord(.refused, inquiry.operation.rawValue, inquiry.caller, environment.time)
+    record.relyingPartyID = inquiry.scope.relyingPartyID
+    record.detail = detail
+    record.reason = refusal.reason
+    await recordWithinLimits(record)
+    return .operationDenied
   }
 
   /// The beginning of a record about what policy has allowed.
@@ -35,6 +57,17 @@ extension AuthenticatorEngine {
     var draft = AuditRecord(.allowed, operation.rawValue, caller, environment.time)
     draft.rule = presence.rule
     draft.relyingPartyID = presence.scope.relyingPartyID
+    draft.detail = detail
+    return draft
+  }
+
+  /// The beginning of a record about what policy is going to allow.
+  func draft(
+    _ operation: Operation, _ prospect: Prospect, _ scope: Scope, for caller: Caller, detail: String? = nil
+  ) -> AuditRecord {
+    var draft = AuditRecord(.allowed, operation.rawValue, caller, environment.time)
+    draft.rule = prospect.rule
+    draft.relyingPartyID = scope.relyingPartyID
     draft.detail = detail
     return draft
   }

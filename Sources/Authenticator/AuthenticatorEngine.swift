@@ -39,6 +39,10 @@ package struct AuthenticatorEnvironment: Sendable {
 package actor AuthenticatorEngine {
   let environment: AuthenticatorEnvironment
   private(set) var judge: any Judge
+  /// What policy remembers between decisions.
+  var ledger = Ledger()
+  /// Registrations in progress, by relying party (the hash of its RP ID): those that a maximum must count already.
+  var registrations: [[UInt8]: Int] = [:]
   var channels: [UInt64: ChannelState] = [:]
   let gate = ResetGate()
   let turnstile = Turnstile()
@@ -67,6 +71,7 @@ package actor AuthenticatorEngine {
   /// Puts another policy in force, for every request that has not been judged yet.
   package func replaceJudge(_ judge: any Judge) {
     self.judge = judge
+    ledger.keep(rules: judge.ruleNames)
   }
 
   func forgetPINState() {

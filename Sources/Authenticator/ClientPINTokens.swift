@@ -72,10 +72,9 @@ extension AuthenticatorEngine {
     }
   }
 
-  /// Whether the rule that allows this lets the caller count as verified.
+  /// Whether a rule that allows this lets the caller count as verified.
   func verifies(_ caller: Caller, _ operation: Operation, _ scope: Scope) -> Bool {
-    guard let presence = try? judge.judge(caller, operation, scope) else { return false }
-    return presence.userVerification
+    (try? judge.foresee(Inquiry(caller, operation, scope)))?.userVerification ?? false
   }
 
   private func refuseToken(_ failure: Failure, for caller: Caller) async -> CTAPStatus {

@@ -1,5 +1,6 @@
 internal import AuditLog
 internal import CTAP
+internal import Platform
 package import Policy
 
 /// Why the operator's request was not done, in the operator's words.
@@ -65,9 +66,14 @@ extension AuthenticatorEngine {
     }
   }
 
+  /// Which rule in force decides, and why. Signs nothing, changes nothing and is not recorded.
+  package func explain(_ inquiry: Inquiry) -> Explanation {
+    judge.explain(inquiry, at: Moment(environment.time))
+  }
+
   private func permit(_ caller: Caller) throws(OperatorRefusal) -> Presence {
     do {
-      return try judge.judge(caller, .manage, .all)
+      return try ledger.admit(try judge.judge(caller, .manage, .all), at: Moment(environment.time))
     } catch {
       throw OperatorRefusal(description: error.reason)
     }

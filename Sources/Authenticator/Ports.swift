@@ -248,6 +248,9 @@ package protocol CredentialStore: Sendable {
   /// Discoverable credentials that can still be added.
   func remainingDiscoverableCredentials() async throws(StoreError) -> Int
 
+  /// All credentials of a relying party, discoverable or not. Reads the whole table: for rules that count.
+  func count(relyingPartyIDHash: [UInt8]) async throws(StoreError) -> Int
+
   /// All credentials, for status and management.
   func count() async throws(StoreError) -> Int
 }

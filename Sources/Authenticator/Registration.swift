@@ -24,12 +24,16 @@ extension AuthenticatorEngine {
     guard request.excludeList?.count ?? 0 <= AuthenticatorLimits.maximumCredentialsInList else { throw .limitExceeded }
     let extensions = try CheckedCreationExtensions(request.extensions, isDiscoverable: isDiscoverable)
 
-    let presence = try await admit(caller, .register, .relyingParty(request.relyingParty.id))  // 14
+    let presence = try await admit(
+      Inquiry(
+        caller, .register, .relyingParty(request.relyingParty.id),
+        account: Account(userHandle: request.user.id, userName: request.user.name.map(truncated))))  // 14
     var draft = draft(.register, presence, for: caller)
     draft.userHandleHash = request.user.id.isEmpty ? nil : SHA256.hash(request.user.id)
     draft.clientDataHash = request.clientDataHash
     do throws(Failure) {
-      let source = try await verify(verification, byPolicy: byPolicy, presence, on: channel, for: caller)  // 11
+      let source = try await verify(
+        verification, byPolicy: byPolicy, Prospect(presence), on: channel, for: caller)  // 11
       let isVerified = source != nil
       // 12; after 14, so that only who may register learns what is here
       try await checkExcluded(request, isVerified: isVerified, &draft)
@@ -71,6 +75,34 @@ extension AuthenticatorEngine {
     throw Failure(.full("the store holds its maximum of credentials: raise limits.credentials"))
   }
 
+  func enterRegistration(_ relyingPartyIDHash: [UInt8]) {
+    registrations[relyingPartyIDHash, default: 0] += 1
+  }
+
+  func leaveRegistration(_ relyingPartyIDHash: [UInt8]) {
+    let left = registrations[relyingPartyIDHash, default: 1] - 1
+    registrations[relyingPartyIDHash] = left > 0 ? left : nil
+  }
+
+  /// `maxRegistrations`: those in progress count too, this one among them, so that two at once do not both see the last
+  /// place free.
+  func refuseTooMany(_ presence: borrowing Presence, _ relyingPartyIDHash: [UInt8]) async throws(Failure) {
+    guard let limit = presence.terms.maximumRegistrations else { return }
+    let rule = presence.rule
+    let stored: Int
+    do {
+      stored = try await environment.store.count(relyingPartyIDHash: relyingPartyIDHash)
+    } catch {
+      throw Failure(error)
+    }
+    if stored + registrations[relyingPartyIDHash, default: 1] > limit {
+      throw Failure(
+        .operationDenied, "rule \(rule) allows \(counted(limit)), and the relying party has \(stored) here")
+    }
+  }
+
+  private func counted(_ credentials: Int) -> String { "\(credentials) credential\(credentials == 1 ? "" : "s")" }
+
   private func checkExcluded(
     _ request: MakeCredentialRequest, isVerified: Bool, _ draft: inout AuditRecord
   ) async throws(Failure) {
@@ -91,6 +123,10 @@ extension AuthenticatorEngine {
   ) async throws(Failure) -> MakeCredentialResponse {
     let request = new.request
     let salts = try creationSalts(new.extensions.inputs, on: channel)
+    let hash = SHA256.hash(Array(request.relyingParty.id.utf8))
+    enterRegistration(hash)
+    defer { leaveRegistration(hash) }
+    try await refuseTooMany(presence, hash)
     // A discoverable credential may have one to replace: the store decides that.
     if request.options.rk != true { try await refuseFullStore() }
     let credential = try await makeKey(new, presence, &draft, for: caller)
@@ -110,7 +146,8 @@ extension AuthenticatorEngine {
     // Packed self-attestation (WebAuthn section 8.2): the credential key signs.
     let signed = data.encoded()
     let largeBlobKey = credential.hasLargeBlobKey ? try largeBlobKey(of: credential) : nil
-    let isAttested = AttestationPreference(request.attestationFormatsPreference) == .packed
+    let isAttested =
+      presence.terms.attests && AttestationPreference(request.attestationFormatsPreference) == .packed
     var statement = CBORMap()
     if isAttested {
       let signature = try await sign(
@@ -121,6 +158,7 @@ extension AuthenticatorEngine {
     }
     // It may replace another one: not for a caller who is gone and would never learn of it.
     try refuseCancelled()
+    try refuseEnded(caller)
     try await keep(credential)
     return MakeCredentialResponse(
       format: isAttested ? "packed" : "none", authenticatorData: signed, attestationStatement: statement,

@@ -1,6 +1,7 @@
 internal import AuditLog
 internal import CTAP
 internal import Crypto
+internal import Platform
 internal import Policy
 internal import WebAuthn
 
@@ -29,7 +30,14 @@ extension AuthenticatorEngine {
     } catch {
       throw Failure(error)
     }
+    try refuseEnded(caller)
     return signature
+  }
+
+  /// - Throws: CTAP2_ERR_OPERATION_DENIED once the caller's grant has ended: what was made in its time does not leave
+  func refuseEnded(_ caller: Caller) throws(Failure) {
+    guard let grant = caller.grant, !ledger.isAlive(grant, at: environment.time.monotonicNanoseconds) else { return }
+    throw Failure(.operationDenied, "grant \(grant.id) has ended")
   }
 
   /// The signature counter for one signature of this credential.

@@ -53,6 +53,9 @@ extension AuthenticatorEngine {
     var draft = draft(.register, presence, for: caller, detail: "u2f")
     draft.clientDataHash = challenge
     do throws(Failure) {
+      enterRegistration(application)
+      defer { leaveRegistration(application) }
+      try await refuseTooMany(presence, application)
       try await refuseFullStore()
       let binding = KeyBinding(
         credentialID: environment.random.bytes(AuthenticatorLimits.credentialIDLength),
@@ -72,6 +75,7 @@ extension AuthenticatorEngine {
         challenge: challenge, application: application, keyHandle: credential.id, x: x, y: y)
       let signature = try await sign(message, with: credential, second, recording: draft, for: caller)
       try refuseCancelled()
+      try refuseEnded(caller)
       try await keep(credential)
       return U2FRegistration(
         x: x, y: y, keyHandle: credential.id,
@@ -86,16 +90,26 @@ extension AuthenticatorEngine {
   private func authenticateU2F(
     _ control: U2FControl, _ challenge: [UInt8], _ application: [UInt8], _ keyHandle: [UInt8], for caller: Caller
   ) async throws(CTAPStatus) -> U2FAuthentication {
-    let presence = try await admit(caller, .authenticate, .application(application))
-    var draft = draft(.authenticate, presence, for: caller, detail: "u2f")
+    let inquiry = Inquiry(caller, .authenticate, .application(application), bindsClaims: false)
+    let prospect = try await foresee(inquiry, detail: "u2f")
+    var draft = draft(.authenticate, prospect, inquiry.scope, for: caller, detail: "u2f")
     draft.clientDataHash = challenge
+    let credential: Credential
     do throws(Failure) {
-      guard let credential = try await find(keyHandle, relyingPartyIDHash: application),
-        credential.key.algorithm == .es256, credential.protection < .userVerificationRequired
+      guard let found = try await find(keyHandle, relyingPartyIDHash: application),
+        found.key.algorithm == .es256, found.protection < .userVerificationRequired,
+        isAllowed(found, inquiry, prospect, verifiedBy: nil)
       else { throw Failure(.noCredentials, "no such credential") }
+      credential = found
       draft.relyingPartyID = credential.relyingPartyID
       draft.credentialID = credential.id
       if control == .checkOnly { throw Failure(.upRequired, "check only: the key handle is known") }
+    } catch {
+      throw await fail(draft, error)
+    }
+    let presence = try await admit(inquiry.about(credential), detail: "u2f")
+    draft.rule = presence.rule
+    do throws(Failure) {
       let userPresence: UInt8 = control == .enforceUserPresence ? 1 : 0
       let counter = try await counter(for: credential.signatureCounter, caller: caller)
       draft.flags = userPresence

@@ -84,23 +84,22 @@ extension AuthenticatorEngine {
   /// - Throws: CTAP2_ERR_PIN_AUTH_INVALID for a token that is not right, CTAP2_ERR_PUAT_REQUIRED or
   ///   CTAP2_ERR_OPERATION_DENIED where the rule does not verify this caller
   func verify(
-    _ request: VerificationRequest, byPolicy: Bool, _ presence: borrowing Presence, on channel: ChannelState,
-    for caller: Caller
+    _ request: VerificationRequest, byPolicy: Bool, _ prospect: Prospect, on channel: ChannelState, for caller: Caller
   ) async throws(Failure) -> VerificationSource? {
     if let code = request.pinUvAuthParam {
       let version = try Failure.translated { () throws(CTAPStatus) in try protocolVersion(request.pinUvAuthProtocol) }
-      return try await useToken(code, version, request, presence, on: channel, for: caller)
+      return try await useToken(code, version, request, prospect, on: channel, for: caller)
     }
     guard byPolicy else { return nil }
-    if presence.userVerification { return .policy }
+    if prospect.userVerification { return .policy }
     let hasPIN = try await pinState().hasPIN
     throw Failure(
       hasPIN ? .puatRequired : .operationDenied,
-      "rule \(presence.rule) does not let this caller count as verified")
+      "rule \(prospect.rules.joined(separator: ", ")) does not let this caller count as verified")
   }
 
   private func useToken(
-    _ code: [UInt8], _ version: PINUVAuthProtocol, _ request: VerificationRequest, _ presence: borrowing Presence,
+    _ code: [UInt8], _ version: PINUVAuthProtocol, _ request: VerificationRequest, _ prospect: Prospect,
     on channel: ChannelState, for caller: Caller
   ) async throws(Failure) -> VerificationSource {
     guard let token = liveToken(on: channel) else {
@@ -116,8 +115,9 @@ extension AuthenticatorEngine {
       token.relyingPartyID?.utf8.elementsEqual(request.relyingPartyID.utf8) ?? true
     else { throw Failure(.pinAuthInvalid, "the pinUvAuthToken is for something else, or used up") }
     // The rules may have changed since it was given.
-    guard token.source == .pin || presence.userVerification else {
-      throw Failure(.pinAuthInvalid, "rule \(presence.rule) no longer lets this caller count as verified")
+    guard token.source == .pin || prospect.userVerification else {
+      throw Failure(
+        .pinAuthInvalid, "rule \(prospect.rules.joined(separator: ", ")) no longer lets this caller count as verified")
     }
     token.bind(to: request.relyingPartyID)
     return token.source

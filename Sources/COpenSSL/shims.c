@@ -1,5 +1,6 @@
 #include "COpenSSL.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
@@ -9,6 +10,7 @@
 #include <openssl/kdf.h>
 #include <openssl/param_build.h>
 #include <openssl/params.h>
+#include <unistd.h>
 
 enum { TAG = 16, NONCE = 12, KEY = 32, BLOCK = 16, COORDINATE = 32, POINT = 1 + 2 * COORDINATE };
 
@@ -21,6 +23,22 @@ static int finish(int ok) {
 int cs_digest(int bits, const unsigned char *bytes, size_t count, unsigned char *out) {
   const EVP_MD *algorithm = bits == 256 ? EVP_sha256() : EVP_sha384();
   return finish(EVP_Digest(bytes, count, out, NULL, algorithm, NULL) == 1);
+}
+
+int cs_digest_file(int descriptor, size_t limit, unsigned char *out) {
+  unsigned char buffer[65536];
+  EVP_MD_CTX *context = EVP_MD_CTX_new();
+  int good = context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+  size_t total = 0;
+  while (good) {
+    ssize_t count = read(descriptor, buffer, sizeof buffer);
+    if (count == -1 && errno == EINTR) continue;
+    if (count == 0) break;
+    good = count > 0 && (total += (size_t)count) <= limit && EVP_DigestUpdate(context, buffer, (size_t)count) == 1;
+  }
+  good = good && EVP_DigestFinal_ex(context, out, NULL) == 1;
+  EVP_MD_CTX_free(context);
+  return finish(good);
 }
 
 int cs_hmac_sha256(const unsigned char *key, size_t key_count, const unsigned char *bytes, size_t count,

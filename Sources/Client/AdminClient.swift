@@ -33,6 +33,13 @@ package struct AdminClient {
     try ask(["request": "deleteCredential", "id": .string(Base64URL.encode(id))], until: deadline)
   }
 
+  /// Which rule decides about a question, and why.
+  package func explain(
+    _ question: [String: JSONValue], until deadline: Deadline
+  ) throws(ClientError) -> [String: JSONValue] {
+    try ask(question.merging(["request": .string("explain")]) { $1 }, until: deadline)
+  }
+
   private func ask(_ request: [String: JSONValue], until deadline: Deadline) throws(ClientError) -> [String: JSONValue]
   {
     let answer = try connection.exchange(

@@ -24,12 +24,27 @@ struct Arguments {
     case pinCredential = "--pin-credential"
     case newPINFile = "--new-pin-file"
     case newPINCredential = "--new-pin-credential"
+    case user = "--user"
+    case group = "--group"
+    case unit = "--unit"
+    case slice = "--slice"
+    case container = "--container"
+    case executable = "--executable"
+    case executableDigest = "--executable-sha256"
+    case callerSocket = "--caller-socket"
+    case process = "--pid"
+    case operation = "--operation"
+    case rule = "--rule"
+    case claim = "--claim"
     case help = "--help"
 
     var takesValue: Bool { self != .json && self != .yes && self != .help }
+    /// Whether it may be there several times.
+    var isList: Bool { self == .group || self == .claim }
   }
 
   private(set) var values: [Option: String] = [:]
+  private var lists: [Option: [String]] = [:]
   /// What stands there without an option's name; nil where the command takes no such thing.
   private(set) var operand: String?
 
@@ -39,10 +54,12 @@ struct Arguments {
   ///   - words: what follows the name of the command
   ///   - command: its name, for complaints
   ///   - allowed: what it takes; `--help` goes without saying
-  ///   - operandName: what it takes besides, and must have
+  ///   - operandName: what it takes besides
+  ///   - operandMayBeMissing: whether it does without
   /// - Throws: ``CommandFailure`` of status ``ExitCode/usage``
   init(
-    _ words: ArraySlice<String>, of command: String, allowing allowed: [Option], operandName: String? = nil
+    _ words: ArraySlice<String>, of command: String, allowing allowed: [Option], operandName: String? = nil,
+    operandMayBeMissing: Bool = false
   ) throws(CommandFailure) {
     let remedy = "see countersign \(command) --help"
     var words = words
@@ -55,7 +72,7 @@ struct Arguments {
       let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
       guard let option = word == "-h" ? .help : Option(rawValue: parts[0]), allowed.contains(option) || option == .help
       else { throw .usage("unknown option \(parts[0]) of \(command)", remedy) }
-      guard values[option] == nil else { throw .usage("\(parts[0]) is there twice", remedy) }
+      guard values[option] == nil || option.isList else { throw .usage("\(parts[0]) is there twice", remedy) }
       if !option.takesValue {
         guard parts.count == 1 else { throw .usage("\(parts[0]) takes no value", remedy) }
         values[option] = ""
@@ -66,8 +83,11 @@ struct Arguments {
       } else {
         throw .usage("\(parts[0]) lacks its value", remedy)
       }
+      if option.isList, let value = values[option] { lists[option, default: []].append(value) }
     }
-    if let operandName, operand == nil, !has(.help) { throw .usage("\(command) lacks its \(operandName)", remedy) }
+    if let operandName, operand == nil, !operandMayBeMissing, !has(.help) {
+      throw .usage("\(command) lacks its \(operandName)", remedy)
+    }
   }
 
   private static func isOption(_ word: String) -> Bool { word.hasPrefix("-") && word != "-" }
@@ -80,4 +100,7 @@ struct Arguments {
   subscript(option: Option) -> String? { values[option] }
 
   func has(_ option: Option) -> Bool { values[option] != nil }
+
+  /// The values of an option that may be there several times.
+  func all(_ option: Option) -> [String] { lists[option] ?? [] }
 }

@@ -13,6 +13,8 @@ enum Command: String, CaseIterable {
   case pinStatus = "pin status"
   case verifyRegistration = "verify registration"
   case verifyAssertion = "verify assertion"
+  case policyCheck = "policy check"
+  case policyExplain = "policy explain"
 
   var options: [Arguments.Option] {
     switch self {
@@ -31,6 +33,13 @@ enum Command: String, CaseIterable {
     case .pinStatus: [.json, .output, .adminSocket, .socket, .timeout]
     case .verifyRegistration: [.options, .response, .origin, .output]
     case .verifyAssertion: [.options, .response, .credential, .origin, .output]
+    case .policyCheck: [.json, .output]
+    case .policyExplain:
+      [
+        .process, .user, .group, .unit, .slice, .container, .executable, .executableDigest, .callerSocket, .rule,
+        .claim, .relyingPartyID, .operation, .userHandle, .userName, .configuration, .json, .output, .adminSocket,
+        .timeout,
+      ]
     }
   }
 
@@ -38,9 +47,13 @@ enum Command: String, CaseIterable {
   var operandName: String? {
     switch self {
     case .credentialShow, .credentialDelete: "credential ID"
+    case .policyCheck: "file"
     default: nil
     }
   }
+
+  /// Whether it does without.
+  var operandMayBeMissing: Bool { self == .policyCheck }
 
   /// How complaints begin.
   var complaint: String {
@@ -58,6 +71,8 @@ enum Command: String, CaseIterable {
     case .pinStatus: "cannot get the PIN's status"
     case .verifyRegistration: "registration not verified"
     case .verifyAssertion: "assertion not verified"
+    case .policyCheck: "the policy is not good"
+    case .policyExplain: "cannot explain the policy"
     }
   }
 
@@ -76,6 +91,8 @@ enum Command: String, CaseIterable {
     case .pinStatus: try Commands.pinStatus(context)
     case .verifyRegistration: try Commands.verifyRegistration(context)
     case .verifyAssertion: try Commands.verifyAssertion(context)
+    case .policyCheck: try Commands.checkPolicy(context)
+    case .policyExplain: try Commands.explainPolicy(context)
     }
   }
 }
@@ -85,6 +102,7 @@ enum CommandGroup: String {
   case credential
   case pin
   case verify
+  case policy
 
   /// The second words.
   var kinds: [String] {
@@ -92,6 +110,7 @@ enum CommandGroup: String {
     case .credential: ["list", "show", "delete"]
     case .pin: ["set", "change", "status"]
     case .verify: ["registration", "assertion"]
+    case .policy: ["check", "explain"]
     }
   }
 
@@ -103,6 +122,7 @@ enum CommandGroup: String {
     case .credential: Help.credential
     case .pin: Help.pin
     case .verify: Help.verify
+    case .policy: Help.policy
     }
   }
 }

@@ -57,37 +57,6 @@ func deleteCredential(_ context: CommandContext) throws(CommandFailure) {
 
 // MARK: Parts
 
-/// The management socket, with a new time limit for each request: a person may think in between.
-private struct AdminSession {
-  let context: CommandContext
-  private let client: AdminClient
-
-  init(_ context: CommandContext) throws(CommandFailure) {
-    self.context = context
-    client = AdminClient(try context.connect(to: context.adminSocket, until: try context.deadline()))
-  }
-
-  func ask(
-    _ request: (AdminClient, Deadline) throws(ClientError) -> [String: JSONValue]
-  ) throws(CommandFailure) -> [String: JSONValue] {
-    let deadline = try context.deadline()
-    let members: [String: JSONValue]
-    do {
-      members = try request(client, deadline)
-    } catch {
-      throw CommandFailure(context.what, error, socket: context.adminSocket, namedBy: "--admin-socket")
-    }
-    if case .string(let problem) = members["error"] {
-      throw context.fail(.failure, "the daemon refused (\(problem))", "see its log")
-    }
-    return members
-  }
-
-  func strange(_ problem: String) -> CommandFailure {
-    CommandFailure(context.what, .malformed(problem), socket: context.adminSocket, namedBy: "--admin-socket")
-  }
-}
-
 /// The credential whose ID was given, in base64url or, as the audit log has it, in hexadecimal. A text may be both: then the one that exists is
 /// meant.
 private func find(_ session: AdminSession) throws(CommandFailure) -> (id: [UInt8], credential: [String: JSONValue]) {

@@ -15,6 +15,8 @@ enum Help {
     case .pinStatus: pinStatus
     case .verifyRegistration: verifyRegistration
     case .verifyAssertion: verifyAssertion
+    case .policyCheck: policyCheck
+    case .policyExplain: policyExplain
     }
   }
 
@@ -38,6 +40,8 @@ enum Help {
       pin status           show how many attempts are left, and more
       verify registration  check a registration as a relying party does
       verify assertion     check an assertion as a relying party does
+      policy check         check a configuration, on any machine
+      policy explain       say which rule decides, and why
 
     Options:
       --help     show this text; after a command, the command's own

@@ -21,9 +21,11 @@ package struct ConfigurationError: Error, Equatable, Sendable, CustomStringConve
     self.advice = advice
   }
 
+  /// `FILE:LINE:COLUMN`, without what is not known.
+  package var place: String { position.map { "\(file):\($0.line):\($0.column)" } ?? file }
+
   /// `FILE:LINE:COLUMN: KEY PATH: what is wrong: what to do`, without what is not known.
   package var description: String {
-    let place = position.map { "\(file):\($0.line):\($0.column)" } ?? file
     let text = [place, keyPath, problem, advice].compactMap(\.self).joined(separator: ": ")
     return text.unicodeScalars.map {
       $0.properties.generalCategory == .control ? $0.escaped(asASCII: true) : String($0)

@@ -8,6 +8,7 @@ package struct ConfigurationLoader: Sendable {
   package static let defaultPath = "/etc/countersign/countersign.json"
 
   private let accounts: AccountDirectory
+  private let reviewed: ReviewedAccounts?
 
   package init() {
     self.init(accounts: .system)
@@ -15,7 +16,17 @@ package struct ConfigurationLoader: Sendable {
 
   init(accounts: AccountDirectory) {
     self.accounts = accounts
+    reviewed = nil
   }
+
+  /// For configurations of other machines: whose users are not known here, and whose files belong to whoever reviews
+  /// them.
+  package init(reviewing accounts: ReviewedAccounts) {
+    self.accounts = accounts.directory
+    reviewed = accounts
+  }
+
+  private var trust: TrustedFile.Trust { reviewed == nil ? .ownerOnly : .anybody }
 
   /// - Parameters:
   ///   - path: the first file
@@ -28,7 +39,7 @@ package struct ConfigurationLoader: Sendable {
   {
     var files: [SourceFile] = []
     var notices: [String] = []
-    if let bytes = try TrustedFile.read(path) {
+    if let bytes = try TrustedFile.read(path, trust) {
       files.append(try SourceFile(path: path, bytes: bytes))
     } else if mayBeMissing {
       notices.append("\(path): there is no such file: going on with the defaults and the options")
@@ -37,9 +48,9 @@ package struct ConfigurationLoader: Sendable {
         file: path, problem: "there is no such file",
         advice: "write one with at least one rule (the package brings an example), or name another with --config")
     }
-    for file in try TrustedFile.list(Self.directory(beside: path)) {
+    for file in try TrustedFile.list(Self.directory(beside: path), trust) {
       // It may have gone since the directory was read.
-      guard let bytes = try TrustedFile.read(file) else { continue }
+      guard let bytes = try TrustedFile.read(file, trust) else { continue }
       files.append(try SourceFile(path: file, bytes: bytes))
     }
 
@@ -51,6 +62,9 @@ package struct ConfigurationLoader: Sendable {
     settings.rules = try ruleBook(of: files)
     if settings.rules.rules.isEmpty {
       notices.append("\(path): there are no rules, so every request will be refused: add a rule and reload")
+    }
+    for name in reviewed?.unknown ?? [] {
+      notices.append("\(name) is not known on this machine: the daemon's must know it")
     }
     return LoadedSettings(settings: settings, files: files.map(\.path), notices: notices)
   }
@@ -158,7 +172,7 @@ extension SourceFile {
     return text
   }
 
-  private func checkedCount(
+  func checkedCount(
     _ value: Double, _ keyPath: String, in range: ClosedRange<Int>
   ) throws(ConfigurationError) -> Int {
     guard let count = Int(exactly: value), range.contains(count) else {

@@ -11,11 +11,14 @@ struct Document: Decodable {
   var rules: [RuleEntry]
 
   enum CodingKeys: String, CodingKey, CaseIterable {
+    /// For editors.
+    case schema = "$schema"
     case tpm, socket, socketMode, adminSocket, stateDirectory, auditLog, limits, log, rules
   }
 
   init(from decoder: any Decoder) throws {
     let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+    let _: String? = try container.optional(.schema)
     tpm = try container.optional(.tpm)
     socket = try container.optional(.socket)
     socketMode = try container.optional(.socketMode)
@@ -72,17 +75,25 @@ struct LogEntry: Decodable {
   }
 }
 
-/// Accounts, rates, hours, grants and claims will stand here too.
 struct RuleEntry: Decodable {
   var name: String?
   var callers: [CallerEntry]
   var relyingParties: [String]
   var operations: [String]
+  var accounts: [UserEntry]?
   var userVerification: Bool
   var signatureCounter: String?
+  var attestation: String?
+  var rate: RateEntry?
+  var maxRegistrations: Double?
+  var hours: OneOrMore?
+  var requireGrant: Bool
+  var requireClaims: [String: OneOrMore]?
+  var bindClaims: Bool
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, callers, relyingParties, operations, userVerification, signatureCounter
+    case name, callers, relyingParties, operations, accounts, userVerification, signatureCounter, attestation, rate
+    case maxRegistrations, hours, requireGrant, requireClaims, bindClaims
   }
 
   init(from decoder: any Decoder) throws {
@@ -93,6 +104,64 @@ struct RuleEntry: Decodable {
     operations = try container.optional(.operations) ?? []
     userVerification = try container.optional(.userVerification) ?? false
     signatureCounter = try container.optional(.signatureCounter)
+    accounts = try container.optional(.accounts)
+    attestation = try container.optional(.attestation)
+    rate = try container.optional(.rate)
+    maxRegistrations = try container.optional(.maxRegistrations)
+    hours = try container.optional(.hours)
+    requireGrant = try container.optional(.requireGrant) ?? false
+    requireClaims = try container.optional(.requireClaims)
+    bindClaims = try container.optional(.bindClaims) ?? false
+  }
+}
+
+struct RateEntry: Decodable {
+  var perMinute: Double?
+  var burst: Double?
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case perMinute, burst
+  }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+    perMinute = try container.optional(.perMinute)
+    burst = try container.optional(.burst)
+  }
+}
+
+/// An account at a relying party.
+struct UserEntry: Decodable {
+  var userHandle: String?
+  var userName: String?
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case userHandle, userName
+  }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+    userHandle = try container.optional(.userHandle)
+    userName = try container.optional(.userName)
+  }
+}
+
+/// A text, or a list of texts any of which will do.
+struct OneOrMore: Decodable {
+  var texts: [String]
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let text = try? container.decode(String.self) {
+      texts = [text]
+    } else {
+      do {
+        texts = try container.decode([String].self)
+      } catch {
+        throw ShapeError.mismatch(
+          keyPath: rendered(decoder.codingPath), expected: "text in quotes, or a list of such texts")
+      }
+    }
   }
 }
 
@@ -100,9 +169,15 @@ struct CallerEntry: Decodable {
   var user: AccountEntry?
   var group: AccountEntry?
   var unit: String?
+  var slice: String?
+  var container: String?
+  var executable: String?
+  var executableSHA256: String?
+  var socket: String?
+  var grant: Bool?
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case user, group, unit
+    case user, group, unit, slice, container, executable, executableSHA256, socket, grant
   }
 
   init(from decoder: any Decoder) throws {
@@ -110,6 +185,12 @@ struct CallerEntry: Decodable {
     user = try container.optional(.user)
     group = try container.optional(.group)
     unit = try container.optional(.unit)
+    slice = try container.optional(.slice)
+    self.container = try container.optional(.container)
+    executable = try container.optional(.executable)
+    executableSHA256 = try container.optional(.executableSHA256)
+    socket = try container.optional(.socket)
+    grant = try container.optional(.grant)
   }
 }
 

@@ -1,5 +1,6 @@
 internal import Platform
 internal import Policy
+internal import WebAuthn
 
 extension SourceFile {
   /// The rules of this file in the words of Policy: names become numbers, texts become patterns.
@@ -31,8 +32,94 @@ extension SourceFile {
     }
     return Rule(
       name: name, callers: callers, relyingParties: parties,
-      operations: try operations(entry.operations, "\(path).operations"), userVerification: entry.userVerification,
-      signatureCounter: try signatureCounter(entry.signatureCounter, "\(path).signatureCounter"))
+      operations: try operations(entry.operations, "\(path).operations"),
+      accounts: try accountPatterns(entry.accounts, "\(path).accounts"), terms: try terms(entry, path))
+  }
+
+  private func terms(_ entry: RuleEntry, _ path: String) throws(ConfigurationError) -> Terms {
+    var terms = Terms()
+    terms.userVerification = entry.userVerification
+    terms.signatureCounter = try signatureCounter(entry.signatureCounter, "\(path).signatureCounter")
+    terms.attests = try attests(entry.attestation, "\(path).attestation")
+    terms.requiresGrant = entry.requireGrant
+    terms.bindsClaims = entry.bindClaims
+    if let maximum = entry.maxRegistrations {
+      terms.maximumRegistrations = try checkedCount(maximum, "\(path).maxRegistrations", in: 0...10_000_000)
+    }
+    if let rate = entry.rate { terms.rate = try self.rate(rate, "\(path).rate") }
+    if let hours = entry.hours { terms.hours = try self.hours(hours.texts, "\(path).hours") }
+    for (name, values) in entry.requireClaims ?? [:] {
+      terms.requiredClaims[name] = values.texts.map { ClaimPattern($0) }
+    }
+    return terms
+  }
+
+  private func rate(_ entry: RateEntry, _ path: String) throws(ConfigurationError) -> Rate {
+    guard let perMinute = entry.perMinute else {
+      throw error(path, "the rate has no perMinute", "write rate: { perMinute: 60, burst: 10 }")
+    }
+    let number = try checkedCount(perMinute, "\(path).perMinute", in: 1...60_000)
+    let burst = try entry.burst.map { value throws(ConfigurationError) in
+      try checkedCount(value, "\(path).burst", in: 1...60_000)
+    }
+    return Rate(perMinute: number, burst: burst ?? number)
+  }
+
+  private func hours(_ texts: [String], _ path: String) throws(ConfigurationError) -> [Hours] {
+    if texts.isEmpty { throw error(path, "no hour is left", "add some, or remove the key") }
+    var hours: [Hours] = []
+    for text in texts {
+      do {
+        hours.append(try Hours(text))
+      } catch {
+        throw self.error(path, error.problem, error.advice)
+      }
+    }
+    return hours
+  }
+
+  private func attests(_ word: String?, _ path: String) throws(ConfigurationError) -> Bool {
+    switch word {
+    case nil, "any": return true
+    case "none": return false
+    case let word?:
+      throw error(
+        path, "there is no attestation \(quoted(word, limit: 64))",
+        "write \"any\", which leaves it to the relying party, or \"none\", which attests no registration")
+    }
+  }
+
+  private func accountPatterns(
+    _ entries: [UserEntry]?, _ path: String
+  ) throws(ConfigurationError) -> [AccountPattern] {
+    guard let entries else { return [] }
+    if entries.isEmpty { throw error(path, "no account is left", "add one, or remove the key") }
+    var patterns: [AccountPattern] = []
+    for (index, entry) in entries.enumerated() {
+      let path = "\(path)[\(index)]"
+      switch (entry.userHandle, entry.userName) {
+      case (let text?, nil):
+        guard let handle = Base64URL.decode(text), (1...64).contains(handle.count) else {
+          throw error(
+            "\(path).userHandle", "\(quoted(text, limit: 64)) is no user handle", "write 1 to 64 bytes in base64url")
+        }
+        patterns.append(.userHandle(handle))
+      case (nil, let name?): patterns.append(try accountName(name, "\(path).userName"))
+      default:
+        throw error(path, "this is no account", "give either userHandle or userName")
+      }
+    }
+    return patterns
+  }
+
+  private func accountName(_ name: String, _ path: String) throws(ConfigurationError) -> AccountPattern {
+    let stem = name.hasSuffix("*") ? String(name.dropLast()) : name
+    if stem.isEmpty || stem.contains("*") || stem.utf8.count > 64 {
+      throw error(
+        path, "\(quoted(name, limit: 64)) is no name of an account",
+        "write up to 64 bytes, with a \"*\" at the end and nowhere else where it is the beginning of a name")
+    }
+    return name.hasSuffix("*") ? .userNamePrefix(stem) : .userName(stem)
   }
 
   private func signatureCounter(
@@ -72,7 +159,22 @@ extension SourceFile {
     var group: UInt32?
     if let entry = caller.user { user = try number(entry, "user", "\(path).user", accounts.user) }
     if let entry = caller.group { group = try number(entry, "group", "\(path).group", accounts.group) }
-    return CallerPattern(user: user, group: group, unit: caller.unit)
+    var digest: [UInt8]?
+    if let text = caller.executableSHA256 {
+      guard let bytes = bytes(hexadecimal: text) else {
+        throw error(
+          "\(path).executableSHA256", "\(quoted(text, limit: 64)) is no SHA-256",
+          "write the 64 hexadecimal digits of sha256sum(1)")
+      }
+      digest = bytes
+    }
+    if caller.grant == false {
+      throw error("\(path).grant", "this cannot be forbidden", "write true, or remove it: a rule of its own decides")
+    }
+    return CallerPattern(
+      user: user, group: group, unit: caller.unit, slice: caller.slice,
+      container: caller.container.map { $0 == "*" ? .any : .id($0) }, executable: caller.executable,
+      executableDigest: digest, socket: caller.socket, byGrant: caller.grant ?? false)
   }
 
   private func number(

@@ -8,6 +8,17 @@ package enum SHA256 {
 
   package static func hash(_ bytes: [UInt8]) -> [UInt8] { sha2(bytes, bits: 256) }
 
+  /// The digest of a file's content.
+  ///
+  /// - Parameters:
+  ///   - descriptor: a regular file that stands at its beginning, closed by somebody else
+  ///   - limit: bytes that it may have
+  /// - Returns: 32 bytes; nil where it is longer or cannot be read
+  package static func hash(file descriptor: Int32, limit: Int) -> [UInt8]? {
+    var digest = [UInt8](repeating: 0, count: count)
+    return unsafe cs_digest_file(descriptor, limit, &digest) == 1 ? digest : nil
+  }
+
   /// The digest of a secret, which is as secret.
   ///
   /// - Throws: ``CryptoError``, or `SecretMemoryError`

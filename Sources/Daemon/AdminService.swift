@@ -1,6 +1,9 @@
 internal import Authenticator
 internal import CTAPHID
+internal import Configuration
+internal import Crypto
 internal import FoundationEssentials
+internal import Platform
 internal import Policy
 internal import Transports
 internal import WebAuthn
@@ -43,9 +46,7 @@ struct AdminService: FrameService {
   /// nil for a stranger.
   func open(_ caller: Caller) async -> Caller? {
     guard caller.user == 0 || caller.user == owner else { return nil }
-    return Caller(
-      connection: caller.connection, user: caller.user, group: caller.group, process: caller.process,
-      supplementaryGroups: caller.supplementaryGroups, unit: caller.unit, isOperator: true)
+    return caller.asOperator
   }
 
   func answer(_ command: FrameCommand, _ payload: [UInt8], in session: Caller?) async -> FrameReply {
@@ -78,20 +79,30 @@ struct AdminService: FrameService {
       case "credential":
         let found = try await engine.credential(id: try credentialID(request), for: caller)
         return encode(OneCredential(credential: found.map(CredentialReport.init)))
+      case "explain": return .data(JSONValue.object(try await explain(payload)).serialized())
       case "deleteCredential":
         let removed = try await engine.removeCredential(id: try credentialID(request), for: caller)
         return encode(OneCredential(credential: removed.map(CredentialReport.init)))
       default:
         return encode(
           Problem(
-            error: "unknown request: this daemon knows \"status\", \"credentials\", \"credential\" and "
-              + "\"deleteCredential\""))
+            error: "unknown request: this daemon knows \"status\", \"credentials\", \"credential\", "
+              + "\"deleteCredential\" and \"explain\""))
       }
     } catch let problem as Problem {
       return encode(problem)
     } catch {
       return encode(Problem(error: "\(error)"))
     }
+  }
+
+  /// By the rules in force.
+  private func explain(_ payload: [UInt8]) async throws -> [String: JSONValue] {
+    guard case .object(let members) = try JSONValue.parse(payload) else { return [:] }
+    let inquiry = try PolicyQuestion(json: members).inquiry(accounts: ReviewedAccounts()) {
+      SHA256.hash(file: $0.raw, limit: ExecutableDigests.maximumSize)
+    }
+    return await engine.explain(inquiry).json
   }
 
   private func credentialID(_ request: Request) throws(Problem) -> [UInt8] {

@@ -24,6 +24,7 @@ final class RunningDaemon: Sendable {
   private let engine: AuthenticatorEngine
   private let jobs: SocketServer<CTAPService>
   private let administration: SocketServer<AdminService>
+  private let executables: ExecutableDigests
   private let report: StatusReporter
 
   /// How long requests in progress may take at the end.
@@ -85,8 +86,10 @@ final class RunningDaemon: Sendable {
         keys: keys, store: database, audit: audit, time: SystemTime(), random: SystemRandom(), logger: logger,
         identity: keys.status.nature == .hardware ? .hardware : .software),
       judge: settings.rules, executor: loop)
+    executables = try ExecutableDigests(wanted: settings.rules.wantsExecutableDigests)
     jobs = SocketServer(
-      loop: loop, service: CTAPService(engine: engine), settings: RunningDaemon.jobSettings(settings), log: logger)
+      loop: loop, service: CTAPService(engine: engine), settings: RunningDaemon.jobSettings(settings),
+      executables: executables, log: logger)
     report = StatusReporter(
       settings: settings, configuration: configured.path, startedAt: SystemTime().unixMilliseconds, keys: keys,
       database: database, audit: audit, jobs: jobs)
@@ -132,10 +135,13 @@ final class RunningDaemon: Sendable {
       case "admin":
         hasAdministration = true
         try await administration.listen(on: listener)
-      case "ctap", "countersignd.socket", "unknown":
+      case "countersignd.socket", "unknown":
         // The name where a unit gives none, and where there is no LISTEN_FDNAMES.
         hasJobs = true
         try await jobs.listen(on: listener)
+      case let name where CallerPattern.isJobSocket(name):
+        hasJobs = true
+        try await jobs.listen(on: listener, as: name)
       default:
         throw PassedSocketError(name: socket.name)
       }
@@ -175,6 +181,7 @@ final class RunningDaemon: Sendable {
       let loaded = try configured.load()
       for notice in loaded.notices { logger.notice(notice) }
       await engine.replaceJudge(loaded.settings.rules)
+      executables.wanted.withLock { $0 = loaded.settings.rules.wantsExecutableDigests }
       report.noteReload(rules: loaded.settings.rules.rules.count)
       logger.notice("configuration read again: \(counted(report.rules, "rule")) in force")
       var rest = loaded.settings
@@ -193,6 +200,7 @@ final class RunningDaemon: Sendable {
     await jobs.stop(within: RunningDaemon.patience)
     await administration.stop(within: 0)
     await engine.settle()
+    executables.stop()
     await keys.stop()
     audit.close()
     await database.close()
@@ -222,6 +230,6 @@ struct PassedSocketError: Error, CustomStringConvertible {
   let name: String
 
   var description: String {
-    "the passed socket \(quoted(name)) is unknown: set FileDescriptorName=ctap or admin in its unit"
+    "the passed socket \(quoted(name)) is unknown: set FileDescriptorName=ctap, ctap-NAME or admin in its unit"
   }
 }

@@ -20,7 +20,29 @@ package struct FileStatus: Equatable, Sendable {
   }
 }
 
+/// Which file, in which state of its content (fstat(2)).
+package struct FileIdentity: Hashable, Sendable {
+  package let device: UInt64
+  package let inode: UInt64
+  package let size: Int64
+  /// Nanoseconds since 1970; set by whoever may write the file.
+  package let modified: Int64
+  /// Nanoseconds since 1970; set by the kernel alone.
+  package let changed: Int64
+}
+
 extension Descriptor {
+  /// fstat(2).
+  package borrowing func identity() throws(SystemError) -> FileIdentity {
+    var status = stat()
+    let raw = raw
+    try checked("fstat") { unsafe fstat(raw, &status) }
+    return FileIdentity(
+      device: UInt64(status.st_dev), inode: UInt64(status.st_ino), size: Int64(status.st_size),
+      modified: Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec),
+      changed: Int64(status.st_ctim.tv_sec) * 1_000_000_000 + Int64(status.st_ctim.tv_nsec))
+  }
+
   /// fstat(2).
   package borrowing func status() throws(SystemError) -> FileStatus {
     var status = stat()

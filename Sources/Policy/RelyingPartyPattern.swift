@@ -65,6 +65,26 @@ package enum RelyingPartyPattern: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// Whether it matches what an operation concerns. What concerns all of them needs a pattern for all of them.
+  func matches(_ scope: Scope) -> Bool {
+    switch scope {
+    case .relyingParty(let id): matches(id)
+    case .application(let hash): matches(hash: hash)
+    case .all: self == .any
+    }
+  }
+
+  /// A name is more specific than a suffix, a suffix of more labels than one of fewer, and every one than `*`. Equal
+  /// for two that match one RP ID only where they are the same.
+  var specificity: Int {
+    switch self {
+    case .any: 0
+    // At most 127 labels fit a name.
+    case .subdomains(let domain): 1 + domain.utf8.count { $0 == UInt8(ascii: ".") }
+    case .exact: 1000
+    }
+  }
+
   /// Whether every RP ID that matches `other` matches this too.
   func covers(_ other: RelyingPartyPattern) -> Bool {
     switch (self, other) {

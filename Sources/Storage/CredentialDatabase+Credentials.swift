@@ -62,6 +62,11 @@ extension CredentialDatabase: CredentialStore {
     max(0, maximumCredentials - (try count()))
   }
 
+  package func count(relyingPartyIDHash: [UInt8]) throws(StoreError) -> Int {
+    let tag = try unlocked().relyingPartyTag(relyingPartyIDHash)
+    return try read { file throws(StoreError) in try file.count(relyingPartyTag: tag) }
+  }
+
   package func count() throws(StoreError) -> Int {
     try opened().count
   }

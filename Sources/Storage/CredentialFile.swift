@@ -18,6 +18,7 @@ final class CredentialFile {
   private var selectOpen: Statement
   private var countDiscoverable: Statement
   private var countOpen: Statement
+  private var countAll: Statement
   private var selectUser: Statement
   private var selectNext: Statement
   private var selectRelyingParty: Statement
@@ -51,6 +52,7 @@ final class CredentialFile {
       selectOpen = try connection.prepare(CredentialQueries.discoverable(verified: false))
       countDiscoverable = try connection.prepare(CredentialQueries.discoverableCount(verified: true))
       countOpen = try connection.prepare(CredentialQueries.discoverableCount(verified: false))
+      countAll = try connection.prepare(CredentialQueries.countOfRelyingParty)
       selectUser = try connection.prepare(CredentialQueries.byUser)
       selectNext = try connection.prepare(CredentialQueries.next)
       selectRelyingParty = try connection.prepare(CredentialQueries.nextRelyingParty)
@@ -120,6 +122,11 @@ final class CredentialFile {
         (verified
           ? try countDiscoverable.first(values) { $0.integer(0) } : try countOpen.first(values) { $0.integer(0) }) ?? 0)
     }
+  }
+
+  /// All rows of a relying party.
+  func count(relyingPartyTag tag: [UInt8]) throws(StoreError) -> Int {
+    try translated { () throws(DatabaseError) in Int(try countAll.first([.bytes(tag)]) { $0.integer(0) } ?? 0) }
   }
 
   func discoverableRow(userTag tag: [UInt8]) throws(StoreError) -> SealedRow? {

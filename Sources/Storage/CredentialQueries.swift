@@ -31,6 +31,9 @@ enum CredentialQueries {
     "SELECT count(*) FROM credential \(relyingParty(verified))"
   }
 
+  /// There is no index that has them all, and few rules count: one pass over the table, not over its records.
+  static let countOfRelyingParty = "SELECT count(*) FROM credential WHERE rp_tag = ?1"
+
   private static func relyingParty(_ verified: Bool) -> String {
     (verified
       ? "INDEXED BY credential_rp WHERE discoverable = 1"

@@ -13,7 +13,9 @@ final class Connection<Session: Sendable> {
     }
   }
 
-  let caller: Caller
+  var caller: Caller
+  /// What the caller executes, until it has been read.
+  var executable: ExecutableFile?
   var channel: Channel
   var watch: EventLoop.Watch?
   var interest: EventLoop.Interest = .read

@@ -5,10 +5,13 @@ internal import Platform
 struct Entrances {
   private final class Entrance {
     let listener: Listener
+    /// What rules call it.
+    let socket: String
     var watch: EventLoop.Watch?
 
-    init(_ listener: consuming Listener) {
+    init(_ listener: consuming Listener, _ socket: String) {
       self.listener = listener
+      self.socket = socket
     }
   }
 
@@ -26,12 +29,13 @@ struct Entrances {
   ///
   /// - Parameters:
   ///   - listener: own or passed
+  ///   - socket: what rules call it
   ///   - knock: called on the loop with the number of the listener at which connections wait
   /// - Throws: ``SystemError`` of epoll_ctl(2)
   mutating func add(
-    _ listener: consuming Listener, _ knock: @escaping @Sendable (Int) -> Void
+    _ listener: consuming Listener, as socket: String, _ knock: @escaping @Sendable (Int) -> Void
   ) throws(SystemError) {
-    let entrance = Entrance(listener)
+    let entrance = Entrance(listener, socket)
     let index = entrances.count
     entrance.watch = try loop.watch(entrance.listener.descriptor, for: .read) { _ in knock(index) }
     entrances.append(entrance)
@@ -40,11 +44,11 @@ struct Entrances {
   /// The next connections at listener `index`.
   ///
   /// - Throws: ``SystemError``: EMFILE, ENFILE, ENOMEM; the connection still waits, and epoll would tell so without end
-  func accept(at index: Int, _ admit: (consuming Descriptor) -> Void) throws(SystemError) {
+  func accept(at index: Int, _ admit: (consuming Descriptor, String) -> Void) throws(SystemError) {
     guard entrances.indices.contains(index) else { return }
     for _ in 0..<Self.burst {
       guard let socket = try UnixSocket.accept(entrances[index].listener.descriptor) else { return }
-      admit(socket)
+      admit(socket, entrances[index].socket)
     }
   }
 

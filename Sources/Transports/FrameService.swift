@@ -1,4 +1,5 @@
 package import CTAPHID
+package import Platform
 package import Policy
 
 /// What answers the requests of a socket. The transport knows nothing of what they mean.
@@ -21,6 +22,24 @@ package protocol FrameService: Sendable {
   func close(_ session: Session) async
 }
 
+/// Finds out the digests of callers' executables for rules that ask for them.
+package protocol ExecutableReader: Sendable {
+  /// Whether some rule asks for one.
+  var isWanted: Bool { get }
+
+  /// SHA-256 of a file; nil where it cannot be had. Never on the event loop.
+  func digest(of file: ExecutableFile) async -> [UInt8]?
+}
+
+/// A caller's executable, open for reading.
+package final class ExecutableFile: Sendable {
+  package let descriptor: Descriptor
+
+  package init(_ descriptor: consuming Descriptor) {
+    self.descriptor = descriptor
+  }
+}
+
 /// The answer to one request: the payload of a frame of the same command, or an ERROR.
 package enum FrameReply: Equatable, Sendable {
   case data([UInt8])
@@ -39,6 +58,8 @@ package struct ServerSettings: Sendable {
   package var connectionLimit = 1024
   /// Connections of one user at one time, lest one take all. 0 is no limit but ``connectionLimit``.
   package var connectionsPerUser = 512
+  /// The grant whose callers come in here; nil where they come without.
+  package var grant: Grant?
   /// How long a frame may take from its first byte to its last, and a client to read what it was sent once its
   /// socket is full.
   package var stallNanoseconds: UInt64 = 5_000_000_000

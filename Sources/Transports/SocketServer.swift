@@ -24,6 +24,7 @@ package actor SocketServer<Service: FrameService> {
   nonisolated let loop: EventLoop
   private let service: Service
   private let settings: ServerSettings
+  private let executables: (any ExecutableReader)?
   private let log: Logger
 
   private var entrances: Entrances
@@ -46,11 +47,16 @@ package actor SocketServer<Service: FrameService> {
   ///   - loop: on which it and, best, the actors behind `service` run
   ///   - service: answers the requests
   ///   - settings: what it says of the device and how much it bears
+  ///   - executables: finds out digests; nil where no rule can ask for one
   ///   - log: for the operator
-  package init(loop: EventLoop, service: Service, settings: ServerSettings = ServerSettings(), log: Logger = .silent) {
+  package init(
+    loop: EventLoop, service: Service, settings: ServerSettings = ServerSettings(),
+    executables: (any ExecutableReader)? = nil, log: Logger = .silent
+  ) {
     self.loop = loop
     self.service = service
     self.settings = settings
+    self.executables = executables
     self.log = log
     entrances = Entrances(loop: loop)
     headcount = Headcount(limit: settings.connectionLimit, limitOfUser: settings.connectionsPerUser)
@@ -67,16 +73,18 @@ package actor SocketServer<Service: FrameService> {
 
   /// Accepts connections from one more listener, which from then on belongs to the server.
   ///
-  /// - Parameter listener: own or passed
+  /// - Parameters:
+  ///   - listener: own or passed
+  ///   - socket: what rules call it
   /// - Throws: ``SystemError`` of epoll_ctl(2)
-  package func listen(on listener: consuming Listener) throws(SystemError) {
+  package func listen(on listener: consuming Listener, as socket: String = "ctap") throws(SystemError) {
     guard !isStopping else { return }
-    try entrances.add(listener) { [weak self] index in self?.assumeIsolated { $0.accept(at: index) } }
+    try entrances.add(listener, as: socket) { [weak self] index in self?.assumeIsolated { $0.accept(at: index) } }
   }
 
   private func accept(at index: Int) {
     do {
-      try entrances.accept(at: index) { admit($0) }
+      try entrances.accept(at: index) { admit($0, $1) }
     } catch {
       complain("cannot accept connections: \(error); retrying")
       entrances.rest()
@@ -86,7 +94,7 @@ package actor SocketServer<Service: FrameService> {
     }
   }
 
-  private func admit(_ socket: consuming Descriptor) {
+  private func admit(_ socket: consuming Descriptor, _ name: String) {
     let client: Client
     do {
       let peer = try PeerCredentials(of: socket)
@@ -95,7 +103,7 @@ package actor SocketServer<Service: FrameService> {
         complain(refusal)
         return Entrances.turnAway(socket)
       }
-      client = connection(of: peer, on: socket)
+      client = connection(of: peer, on: socket, named: name)
       let number = client.id
       try client.watch(on: loop) { [weak self] events in
         self?.assumeIsolated { $0.handle(events, of: number) }
@@ -108,15 +116,21 @@ package actor SocketServer<Service: FrameService> {
     log.debug("connection \(client.id): user \(client.caller.user), unit \(client.caller.unit ?? "none")")
   }
 
-  private func connection(of peer: PeerCredentials, on socket: consuming Descriptor) -> Client {
+  private func connection(
+    of peer: PeerCredentials, on socket: consuming Descriptor, named name: String
+  ) -> Client {
     let number = lastConnection.add(1, ordering: .relaxed).newValue
+    var process = peer.process(of: socket, opensExecutable: executables?.isWanted ?? false)
     let caller = Caller(
       connection: number, user: peer.user, group: peer.group, process: peer.process,
-      supplementaryGroups: peer.supplementaryGroups(of: socket), unit: peer.unit(of: socket))
+      supplementaryGroups: peer.supplementaryGroups(of: socket), unit: process.unit, slice: process.slice,
+      container: process.container, executable: process.executable, socket: name, grant: settings.grant)
     let channel = Channel(
       number: Channel.number(of: number), version: settings.version, capabilities: settings.capabilities,
       served: settings.served)
-    return Client(caller: caller, channel: channel, socket: socket)
+    let client = Client(caller: caller, channel: channel, socket: socket)
+    if let file = process.executableFile.take() { client.executable = ExecutableFile(file) }
+    return client
   }
 
   /// Warns, at most once in ten seconds: clients must not be able to fill the log.
@@ -228,6 +242,10 @@ package actor SocketServer<Service: FrameService> {
       if let known = client.session {
         session = known
       } else {
+        if let executables, let file = client.executable {
+          client.executable = nil
+          client.caller = client.caller.withExecutable(digest: await executables.digest(of: file))
+        }
         session = await service.open(client.caller)
         client.session = session
       }

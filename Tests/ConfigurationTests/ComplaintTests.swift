@@ -67,11 +67,18 @@ struct ComplaintTests {
       try complaint(["countersign.json": "{ rules: [\n\(rule)] }", "conf.d/x.json": "{\nrules: [\n\(rule)] }"])
         == "F/conf.d/x.json:3:3: rules[0].name: an earlier rule is named \"a\" too (F/countersign.json:2): "
         + "give each rule a name of its own, or remove one of the two")
-    let other = rule.replacing("\"a\"", with: "\"b\"").replacing("*", with: "x.example")
+    let other = rule.replacing("\"a\"", with: "\"b\"")
     #expect(
       try complaint("{ rules: [\n\(rule),\n\(other)] }")
-        == "F/countersign.json:3:1: rules[1]: rule \"b\" can never decide, all that it allows is decided before it by "
-        + "rule \"a\" (F/countersign.json:2): move it up, narrow the earlier one, or remove it")
+        == "F/countersign.json:3:1: rules[1]: rule \"b\" can never decide, all that it allows is allowed alike by "
+        + "rule \"a\" (F/countersign.json:2): remove it, or make it narrower")
+    let tie = other.replacing("]}", with: "], userVerification: true }").replacing(
+      "] }", with: "], userVerification: true }")
+    #expect(
+      try complaint("{ rules: [\n\(rule),\n\(tie)] }")
+        == "F/countersign.json:3:1: rules[1]: rules \"a\" and \"b\" are equally specific for the same callers to register "
+        + "for \"*\", and say different things (F/countersign.json:2): make one of them more specific (another RP ID, more "
+        + "about the callers, accounts), or say the same in both")
   }
 
   @Test func twoTPMsAreOneTooMany() throws {
@@ -133,7 +140,7 @@ private let mistakes: [Mistake] = [
   ),
   Mistake(
     withRule(callers: "[{}]"),
-    ": rules[0].callers[0]: an entry without user, group or unit would match everyone: add at least one of them"
+    ": rules[0].callers[0]: an entry without any field would match everyone: add at least one, such as"
   ),
   Mistake(
     withRule(callers: "[]"), ": rules[0].callers: rule \"deploy\" names no callers, so it would never match: add one"),
@@ -191,6 +198,55 @@ private let mistakes: [Mistake] = [
   Mistake("{ rules: [{ callers: [] }] }", ":1:11: rules[0].name: the rule has no name: add one"),
   Mistake(
     withRule(more: ", userVerification: 1"), ": rules[0].userVerification: found a number, expected true or false"),
+  Mistake(withRule(callers: "[{ slice: 'ci' }]"), ": rules[0].callers[0].slice: \"ci\" is not the name of a slice: "),
+  Mistake(
+    withRule(callers: "[{ container: 'abc' }]"),
+    ": rules[0].callers[0].container: \"abc\" is not the ID of a container: write all 64 digits"),
+  Mistake(
+    withRule(callers: "[{ executable: 'a' }]"), ": rules[0].callers[0].executable: \"a\" is not an absolute path"),
+  Mistake(
+    withRule(callers: "[{ executableSHA256: 'zz' }]"), ": rules[0].callers[0].executableSHA256: \"zz\" is no SHA-256"),
+  Mistake(
+    withRule(callers: "[{ executableSHA256: 'abcd' }]"), ": rules[0].callers[0].executableSHA256: this is no SHA-256"),
+  Mistake(
+    withRule(callers: "[{ socket: 'admin' }]"), ": rules[0].callers[0].socket: \"admin\" is not the name of a socket"),
+  Mistake(
+    withRule(callers: "[{ user: 0, grant: false }]"),
+    ": rules[0].callers[0].grant: this cannot be forbidden: write true"),
+  Mistake(withRule(more: ", accounts: []"), ": rules[0].accounts: no account is left: add one, or remove the key"),
+  Mistake(withRule(more: ", accounts: [{}]"), ": rules[0].accounts[0]: this is no account: give either userHandle or"),
+  Mistake(
+    withRule(more: ", accounts: [{ userHandle: 'AA', userName: 'a' }]"), ": rules[0].accounts[0]: this is no account: "),
+  Mistake(
+    withRule(more: ", accounts: [{ userHandle: 'A' }]"), ": rules[0].accounts[0].userHandle: \"A\" is no user handle: "),
+  Mistake(
+    withRule(more: ", accounts: [{ userName: 'a*b' }]"), ": rules[0].accounts[0].userName: \"a*b\" is no name of an"),
+  Mistake(withRule(more: ", accounts: [{ userName: '*' }]"), ": rules[0].accounts[0].userName: \"*\" is no name of an"),
+  Mistake(
+    withRule(operations: "['manage']", more: ", accounts: [{ userName: 'a' }]"),
+    ": rules[0].accounts: operation manage concerns no account: allow manage by a rule of its own, without accounts"),
+  Mistake(withRule(more: ", rate: {}"), ": rules[0].rate: the rate has no perMinute: write rate: { perMinute: 60"),
+  Mistake(withRule(more: ", rate: 5"), ": rules[0].rate: found a number, expected an object"),
+  Mistake(
+    withRule(more: ", rate: { perMinute: 0 }"), ": rules[0].rate.perMinute: this is not a limit that can be kept"),
+  Mistake(withRule(more: ", rate: { perMinute: 1, burst: 0.5 }"), ": rules[0].rate.burst: this is not a limit"),
+  Mistake(
+    withRule(more: ", rate: { perMinute: 1, brust: 1 }"), ": rules[0].rate.brust: there is no such key: write \"burst\""
+  ),
+  Mistake(withRule(more: ", maxRegistrations: 1"), ": rules[0].maxRegistrations: the rule allows no registrations: "),
+  Mistake(
+    withRule(operations: "['register']", more: ", maxRegistrations: -1"),
+    ": rules[0].maxRegistrations: this is not a limit that can be kept"),
+  Mistake(withRule(more: ", hours: 'Mon 08:00-18:00'"), ": rules[0].hours: \"Mon 08:00-18:00\" "),
+  Mistake(withRule(more: ", hours: []"), ": rules[0].hours: no hour is left: add some, or remove the key"),
+  Mistake(withRule(more: ", hours: 8"), ": rules[0].hours: found a number, expected text in quotes, or a list of such"),
+  Mistake(
+    withRule(more: ", attestation: 'direct'"), ": rules[0].attestation: there is no attestation \"direct\": write"),
+  Mistake(withRule(more: ", requireClaims: { ref: [] }"), ": rules[0].requireClaims.ref: no value would do: add one"),
+  Mistake(withRule(more: ", requireClaims: { ref: 5 }"), ": rules[0].requireClaims.ref: found a number, expected text"),
+  Mistake(
+    withRule(operations: "['register']", more: ", bindClaims: true"),
+    ": rules[0].bindClaims: the rule allows no assertions: remove it, or add \"authenticate\" to operations"),
   Mistake("{ socket: 'ctap.sock' }", ":1:3: socket: \"ctap.sock\" is not an absolute path: write it from the root"),
   Mistake("{ stateDirectory: '' }", ":1:3: stateDirectory: \"\" is not an absolute path: "),
   Mistake("{ auditLog: '/a\\u0000b' }", ":1:16: the escape stands for NUL, which no text here can hold: remove it"),

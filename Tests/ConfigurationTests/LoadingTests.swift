@@ -101,6 +101,53 @@ struct LoadingTests {
     #expect(settings == expected)
   }
 
+  @Test func everyKeyOfARuleIsTaken() throws {
+    let folder = TemporaryDirectory()
+    let id = String(repeating: "0123456789abcdef", count: 4)
+    let file = try folder.write(
+      """
+      { rules: [{ name: "r", operations: ["register", "authenticate"], relyingParties: ["a.example"],
+        callers: [{ user: 5, group: 6, unit: "a.service", slice: "ci.slice", container: "\(id)", executable: "/bin/a",
+          executableSHA256: "\(id.uppercased())", socket: "ctap-a", grant: true }, { container: "*" }],
+        accounts: [{ userHandle: "AQI" }, { userName: "a" }, { userName: "b-*" }], userVerification: true,
+        signatureCounter: "zero", attestation: "none", rate: { perMinute: 6, burst: 2 }, maxRegistrations: 3,
+        hours: ["Mon 08:00-18:00 UTC", "Sat 08:00-18:00 local"], requireGrant: true,
+        requireClaims: { repository: "org/*", ref: ["a", "b"] }, bindClaims: true,
+      }, { name: "s", operations: ["authenticate"], relyingParties: ["b.example"], callers: [{ user: 5 }],
+        rate: { perMinute: 6 }, hours: "08:00-18:00 UTC" }] }
+      """)
+    var terms = Terms()
+    terms.userVerification = true
+    terms.signatureCounter = .zero
+    terms.attests = false
+    terms.rate = Rate(perMinute: 6, burst: 2)
+    terms.maximumRegistrations = 3
+    terms.hours = [try Hours("Mon 08:00-18:00 UTC"), try Hours("Sat 08:00-18:00 local")]
+    terms.requiresGrant = true
+    terms.requiredClaims = ["repository": [ClaimPattern("org/*")], "ref": [ClaimPattern("a"), ClaimPattern("b")]]
+    terms.bindsClaims = true
+    var others = Terms()
+    others.rate = Rate(perMinute: 6, burst: 6)
+    others.hours = [try Hours("08:00-18:00 UTC")]
+    let expected = try RuleBook([
+      Rule(
+        name: "r",
+        callers: [
+          CallerPattern(
+            user: 5, group: 6, unit: "a.service", slice: "ci.slice", container: .id(id), executable: "/bin/a",
+            executableDigest: Array(repeating: [0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef], count: 4).flatMap(
+              \.self), socket: "ctap-a", byGrant: true),
+          CallerPattern(container: .any),
+        ],
+        relyingParties: [.exact("a.example")], operations: [.register, .authenticate],
+        accounts: [.userHandle([1, 2]), .userName("a"), .userNamePrefix("b-")], terms: terms),
+      Rule(
+        name: "s", callers: [CallerPattern(user: 5)], relyingParties: [.exact("b.example")],
+        operations: [.authenticate], terms: others),
+    ])
+    #expect(try loader.load(file).settings.rules == expected)
+  }
+
   @Test func laterFilesAppendRulesAndReplaceTheRest() throws {
     let folder = TemporaryDirectory()
     func rule(_ name: String) -> String {

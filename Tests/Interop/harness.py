@@ -374,8 +374,8 @@ DEFAULT_RULES = [
 ACTIVATION = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="ctap")
-os.execv(sys.argv[2], sys.argv[2:])
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES=sys.argv[2])
+os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
@@ -454,12 +454,12 @@ class Daemon:
         handed_over = {"CREDENTIALS_DIRECTORY": str(self.credentials)} if self.credentials else {}
         return {**os.environ, "NOTIFY_SOCKET": str(notifications), **handed_over}
 
-    def activate(self) -> None:
-        """Has the socket passed to the daemon as systemd does: descriptor 3 with the name `ctap`."""
+    def activate(self, name: str = "ctap") -> None:
+        """Has the socket passed to the daemon as systemd does: descriptor 3 with this name."""
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(str(self.socket))
         self.listener.listen(128)
-        self.wrapper = [sys.executable, "-c", ACTIVATION, str(self.listener.fileno())]
+        self.wrapper = [sys.executable, "-c", ACTIVATION, str(self.listener.fileno()), name]
 
     def start(self) -> Daemon:
         """Starts the daemon and returns when it has said READY=1."""

@@ -1,5 +1,5 @@
 import Glibc
-import Platform
+@testable import Platform
 import TestSupport
 import Testing
 
@@ -118,7 +118,30 @@ private func accepted(_ listener: borrowing Descriptor) throws -> Descriptor {
     let count = getgroups(65_536, &groups)
     #expect(peer.supplementaryGroups(of: server) == groups.prefix(Int(count)).filter { $0 != getegid() })
     let file = try Descriptor(opening: "/proc/self/cgroup", flags: O_RDONLY).read(upTo: 65_536)
-    #expect(peer.unit(of: server) == SystemdUnit.name(inControlGroups: file))
+    let group = ControlGroup(file: file)
+    let here = try Descriptor(opening: "/proc/self/exe", flags: O_RDONLY)
+    for hasPeerHandle in [true, false] {
+      var process = peer.process(of: server, opensExecutable: true, hasPeerHandle: hasPeerHandle)
+      #expect(process.unit == group.unit && process.slice == group.slice && process.container == group.container)
+      #expect(process.executable.map { canonical($0) } == canonical("/proc/self/exe"))
+      let file = process.executableFile.take()
+      #expect(try file?.fileSize() == here.fileSize())
+    }
+    let isOpen = peer.process(of: server).executableFile != nil
+    #expect(!isOpen)
+    _ = client
+  }
+
+  /// Another process has the number by the time that it is looked up: the user does not fit.
+  @Test func aNumberThatIsAnothersByNow() throws {
+    let folder = TemporaryDirectory()
+    let listener = try UnixSocket.listen(at: folder.path("s"), mode: 0o600)
+    let client = try UnixSocket.connect(to: folder.path("s"))
+    let server = try accepted(listener)
+    // Process 1 runs as root.
+    let stranger = PeerCredentials(user: 12_345, group: 0, process: 1)
+    let process = stranger.process(of: server, opensExecutable: false, hasPeerHandle: false)
+    #expect(process.unit == nil && process.executable == nil)
     _ = client
   }
 
@@ -126,4 +149,10 @@ private func accepted(_ listener: borrowing Descriptor) throws -> Descriptor {
     let file = try Descriptor(opening: "/dev/null", flags: O_RDONLY)
     #expect(throws: SystemError(call: "SO_PEERCRED", code: ENOTSOCK)) { _ = try PeerCredentials(of: file) }
   }
+}
+
+private func canonical(_ path: String) -> String? {
+  guard let found = realpath(path, nil) else { return nil }
+  defer { free(found) }
+  return String(cString: found)
 }

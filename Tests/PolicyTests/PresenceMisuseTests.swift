@@ -9,7 +9,10 @@ struct PresenceMisuseTests {
     try expect(
       """
       func use(_ judge: some Judge, _ store: some KeyStore, _ key: CredentialKey, _ caller: Caller) async throws {
-        let presence = try judge.judge(caller, .authenticate, .relyingParty("example.com"))
+        var ledger = Ledger()
+        let moment = Moment(monotonicNanoseconds: 0, unixMilliseconds: 0)
+        let verdict = try judge.judge(caller, .authenticate, .relyingParty("example.com"))
+        let presence = try ledger.admit(verdict, at: moment)
         _ = try await store.sign(digest: [], with: key, caller: caller, presence: presence)
       }
       """, failsWith: nil)
@@ -19,7 +22,7 @@ struct PresenceMisuseTests {
     try expect(
       """
       func use() -> Presence {
-        Presence(operation: .authenticate, scope: .all, rule: "mine", userVerification: true)
+        Presence(operation: .authenticate, scope: .all, rule: "mine", terms: Terms())
       }
       """, failsWith: "initializer is inaccessible due to 'internal' protection level")
   }
@@ -32,7 +35,7 @@ struct PresenceMisuseTests {
           self.operation = .authenticate
           self.scope = .all
           self.rule = "mine"
-          self.userVerification = mine
+          self.terms = Terms()
         }
       }
       """, failsWith: "may not be initialized directly")
@@ -45,11 +48,38 @@ struct PresenceMisuseTests {
         func recognises(_ caller: Caller) -> Bool { true }
         func recognises(_ caller: Caller, _ operation: Operation) -> Bool { true }
         func verifies(_ caller: Caller) -> Bool { true }
-        func judge(_ caller: Caller, _ operation: Operation, _ scope: Scope) throws(Refusal) -> Presence {
-          .init(operation: operation, scope: scope, rule: "mine", userVerification: true)
+        func bindsClaims(_ caller: Caller) -> Bool { false }
+        func explain(_ inquiry: Inquiry, at moment: Moment) -> Explanation { fatalError() }
+        var ruleNames: Set<String> { [] }
+        func foresee(_ inquiry: Inquiry) throws(Refusal) -> Prospect { throw Refusal(reason: "") }
+        func judge(_ inquiry: Inquiry) throws(Refusal) -> Verdict {
+          Verdict(presence: anything(), holder: anything(), grant: nil)
         }
       }
+      func anything<Value: ~Copyable>() -> Value { fatalError() }
       """, failsWith: "initializer is inaccessible due to 'internal' protection level")
+  }
+
+  @Test func aVerdictIsNoPresence() throws {
+    try expect(
+      """
+      func use(_ judge: some Judge, _ store: some KeyStore, _ key: CredentialKey, _ caller: Caller) async throws {
+        let verdict = try judge.judge(caller, .authenticate, .relyingParty("example.com"))
+        _ = try await store.sign(digest: [], with: key, caller: caller, presence: verdict.presence)
+      }
+      """, failsWith: "'presence' is inaccessible due to 'internal' protection level")
+  }
+
+  @Test func aVerdictCountsOnce() throws {
+    try expect(
+      """
+      func use(_ judge: some Judge, _ caller: Caller, _ moment: Moment) throws {
+        var ledger = Ledger()
+        let verdict = try judge.judge(caller, .authenticate, .relyingParty("example.com"))
+        _ = try ledger.admit(verdict, at: moment)
+        _ = try ledger.admit(verdict, at: moment)
+      }
+      """, failsWith: "'verdict' consumed more than once")
   }
 
   @Test func itCannotBeCopied() throws {

@@ -5,7 +5,8 @@ import Testing
 
 private func isAllowed(_ book: RuleBook, _ caller: Caller, _ operation: Policy.Operation, _ scope: Scope) -> Bool {
   do throws(Refusal) {
-    let judged = try book.judge(caller, operation, scope).scope
+    var ledger = Ledger()
+    let judged = try ledger.admit(try book.judge(caller, operation, scope), at: noon).scope
     #expect(judged == scope)
     return true
   } catch {
@@ -101,9 +102,8 @@ struct OperatorTests {
   }
 
   @Test func signsAndResetsNothingWhateverTheRulesSay() throws {
-    let everything = Rule(
-      name: "all", callers: [CallerPattern(user: 0)], relyingParties: [.any],
-      operations: Set(Policy.Operation.allCases), userVerification: true)
+    let everything = try rule(
+      "all", [CallerPattern(user: 0)], ["*"], Set(Policy.Operation.allCases), userVerification: true)
     let book = try RuleBook([everything])
     for operation in Policy.Operation.allCases where operation != .manage {
       for scope in [.all, .relyingParty("a.example"), .application([UInt8](repeating: 1, count: 32))] as [Scope] {

@@ -102,7 +102,10 @@ func presence(_ operation: Policy.Operation, relyingParty: String = "example.com
       name: "test", callers: [CallerPattern(user: 1000)], relyingParties: [.any],
       operations: [.register, .authenticate, .reset])
   ])
-  return try rules.judge(caller(1), operation, operation == .reset ? .all : .relyingParty(relyingParty))
+  var ledger = Ledger()
+  return try ledger.admit(
+    try rules.judge(caller(1), operation, operation == .reset ? .all : .relyingParty(relyingParty)),
+    at: Moment(monotonicNanoseconds: 0, unixMilliseconds: 0))
 }
 
 func isValid(_ signature: [UInt8], _ message: [UInt8], by key: CredentialPublicKey) -> Bool {

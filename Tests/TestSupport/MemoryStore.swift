@@ -133,6 +133,11 @@ package actor MemoryStore: CredentialStore {
     return capacity - rows.count
   }
 
+  package func count(relyingPartyIDHash: [UInt8]) throws(StoreError) -> Int {
+    try check()
+    return rows.count { $0.credential.key.binding.relyingPartyIDHash == relyingPartyIDHash }
+  }
+
   package func count() throws(StoreError) -> Int {
     try check()
     return rows.count

@@ -9,6 +9,9 @@
 /// SHA-2 of `bits` (256 or 384) bits; writes bits / 8 bytes.
 int cs_digest(int bits, const unsigned char *bytes, size_t count, unsigned char *out);
 
+/// SHA-256 of what a file has from where it stands to its end, at most `limit` bytes; writes 32 bytes. 1 when done.
+int cs_digest_file(int descriptor, size_t limit, unsigned char *out);
+
 /// HMAC-SHA-256 (RFC 2104); writes 32 bytes.
 int cs_hmac_sha256(const unsigned char *key, size_t key_count, const unsigned char *bytes, size_t count,
                    unsigned char *out);

@@ -55,10 +55,55 @@ private let cases: [(file: String, unit: String?)] = [
   ("0::/system.slice/" + String(repeating: "a", count: 248) + ".service\n", nil),
 ]
 
-@Suite struct SystemdUnitTests {
+private let id = String(repeating: "0123456789abcdef", count: 4)
+
+private let containers: [(path: String, slice: String?, container: String?)] = [
+  // systemd's names for what root's engines asked for.
+  ("/system.slice/docker-\(id).scope", "system.slice", id),
+  ("/machine.slice/libpod-\(id).scope/container", "machine.slice", id),
+  ("/kubepods.slice/kubepods-pod1.slice/cri-containerd-\(id).scope", "kubepods-pod1.slice", id),
+  (
+    "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod1.slice/crio-\(id).scope",
+    "kubepods-besteffort-pod1.slice", id
+  ),
+  ("/system.slice/nerdctl-\(id).scope", "system.slice", id),
+  // Engines that make groups themselves.
+  ("/docker/\(id)", nil, id),
+  ("/kubepods/burstable/pod1/\(id)", nil, id),
+  ("/kubepods/pod1/crio-\(id)", nil, id),
+  ("/libpod_parent/libpod-\(id)", nil, id),
+  // Nobody but root makes those; these anybody can.
+  ("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-\(id).scope", "user-1000.slice", nil),
+  ("/system.slice/runner.service/docker-\(id).scope", "system.slice", nil),
+  ("/system.slice/runner.service/docker/\(id)", "system.slice", nil),
+  ("/runner/docker/\(id)", nil, nil),
+  ("/docker/build/\(id)", nil, nil),
+  // The monitor beside the container is not inside.
+  ("/machine.slice/libpod-conmon-\(id).scope", "machine.slice", nil),
+  ("/system.slice/evil-\(id).scope", "system.slice", nil),
+  ("/system.slice/docker-\(id.dropLast()).scope", "system.slice", nil),
+  ("/system.slice/docker-\(id)0.scope", "system.slice", nil),
+  ("/system.slice/docker-\(id.uppercased()).scope", "system.slice", nil),
+  ("/system.slice/docker-\(id).service", "system.slice", nil),
+  ("/../docker/\(id)", nil, nil),
+  ("/docker/../\(id)", nil, nil),
+  ("/init.scope", nil, nil),
+  ("/system.slice", nil, nil),
+  ("/a.slice/a-b.slice/c.service", "a-b.slice", nil),
+]
+
+@Suite struct ControlGroupTests {
   @Test(arguments: cases.indices) func parse(_ index: Int) {
     let (file, unit) = cases[index]
-    #expect(SystemdUnit.name(inControlGroups: Array(file.utf8)) == unit, "\(file)")
+    #expect(ControlGroup(file: Array(file.utf8)).unit == unit, "\(file)")
+  }
+
+  @Test(arguments: containers.indices) func slicesAndContainers(_ index: Int) {
+    let (path, slice, container) = containers[index]
+    for file in ["0::\(path)\n", "3:cpu:/x\n1:name=systemd:\(path)\n0::/\n"] {
+      let group = ControlGroup(file: Array(file.utf8))
+      #expect(group.slice == slice && group.container == container, "\(file)")
+    }
   }
 
   @Test func anyBytes() {
@@ -73,7 +118,10 @@ private let cases: [(file: String, unit: String?)] = [
         bytes += Array((parts.randomElement(using: &random) ?? "").utf8)
         if Int.random(in: 0..<8, using: &random) == 0 { bytes.append(.random(in: 0 ... .max, using: &random)) }
       }
-      if let unit = SystemdUnit.name(inControlGroups: bytes) {
+      let group = ControlGroup(file: bytes)
+      #expect(group.container == nil || group.container?.utf8.count == 64, "seed \(seed)")
+      #expect(group.slice?.hasSuffix(".slice") ?? true, "seed \(seed)")
+      if let unit = group.unit {
         #expect(!unit.contains("/") && !unit.hasSuffix(".slice") && unit.contains("."), "seed \(seed)")
       }
     }

@@ -1,0 +1,134 @@
+package import Platform
+package import Policy
+package import WebAuthn
+
+/// Why a question could not be asked, for people.
+package struct QuestionError: Error, Equatable, Sendable, CustomStringConvertible {
+  package let description: String
+}
+
+/// What `policy explain` asks: a caller, living or invented, and what it wants. As JSON it is what the operator's socket
+/// takes.
+package struct PolicyQuestion: Equatable, Sendable {
+  /// Fields of the caller by their names in the configuration, and of the request.
+  package var texts: [String: String]
+  package var groups: [String]
+  package var claims: [String: String]
+
+  package static let names = [
+    "pid", "user", "unit", "slice", "container", "executable", "executableSHA256", "socket", "grantRule", "rpId",
+    "operation", "userHandle", "userName",
+  ]
+
+  package init(texts: [String: String], groups: [String] = [], claims: [String: String] = [:]) {
+    self.texts = texts
+    self.groups = groups
+    self.claims = claims
+  }
+
+  /// - Throws: ``QuestionError`` for what is no question
+  package init(json members: [String: JSONValue]) throws(QuestionError) {
+    self.init(texts: [:])
+    for (name, value) in members where name != "request" {
+      switch value {
+      case .string(let text) where Self.names.contains(name): texts[name] = text
+      case .array(let elements) where name == "groups":
+        for case .string(let text) in elements { groups.append(text) }
+      case .object(let claims) where name == "claims":
+        for case (let name, .string(let text)) in claims { self.claims[name] = text }
+      default: throw QuestionError(description: "the key \(quoted(name, limit: 64)) is unknown or no text")
+      }
+    }
+  }
+
+  package var json: [String: JSONValue] {
+    var members = texts.mapValues { JSONValue.string($0) }
+    if !groups.isEmpty { members["groups"] = .array(groups.map { .string($0) }) }
+    if !claims.isEmpty { members["claims"] = .object(claims.mapValues { .string($0) }) }
+    return members
+  }
+
+  /// The question in the words of policy.
+  ///
+  /// - Parameters:
+  ///   - accounts: where names of users and groups are looked up
+  ///   - digest: reads the SHA-256 of a living process's executable
+  /// - Returns: a question about a caller that has no connection
+  /// - Throws: ``QuestionError``
+  package func inquiry(
+    accounts: ReviewedAccounts, digest: (borrowing Descriptor) -> [UInt8]?
+  ) throws(QuestionError) -> Inquiry {
+    let word = texts["operation"] ?? Policy.Operation.authenticate.rawValue
+    guard let operation = Policy.Operation(rawValue: word) else {
+      throw QuestionError(description: "there is no operation \(quoted(word, limit: 64))")
+    }
+    let scope: Scope = operation == .reset ? .all : texts["rpId"].map { .relyingParty($0) } ?? .all
+    if scope == .all, operation == .register || operation == .authenticate {
+      throw QuestionError(description: "operation \(word) is about one RP ID, and none is given")
+    }
+    let caller = if let process = texts["pid"] { try living(process, digest) } else { try invented(accounts) }
+    var account: Account?
+    if texts["userHandle"] != nil || texts["userName"] != nil {
+      guard let handle = Base64URL.decode(texts["userHandle"] ?? "") else {
+        throw QuestionError(description: "the user handle is no base64url")
+      }
+      account = Account(userHandle: handle, userName: texts["userName"])
+    }
+    return Inquiry(caller, operation, scope, account: account)
+  }
+
+  private func living(
+    _ text: String, _ digest: (borrowing Descriptor) -> [UInt8]?
+  ) throws(QuestionError) -> Caller {
+    guard let process = Int32(text), process > 0, let peer = ProcessIdentity(of: process) else {
+      throw QuestionError(description: "there is no process \(quoted(text, limit: 32)) here, or /proc does not show it")
+    }
+    var facts = peer.facts(opensExecutable: true)
+    var executableDigest: [UInt8]?
+    if let file = facts.executableFile.take() { executableDigest = digest(file) }
+    return Caller(
+      connection: 0, user: peer.user, group: peer.group, process: process, supplementaryGroups: peer.groups,
+      unit: facts.unit, slice: facts.slice, container: facts.container, executable: facts.executable,
+      executableDigest: executableDigest, socket: texts["socket"] ?? "ctap", grant: grant(of: peer.user))
+  }
+
+  private func invented(_ accounts: ReviewedAccounts) throws(QuestionError) -> Caller {
+    // The greatest number is nobody's, and no rule can name it.
+    let user = try texts["user"].map { text throws(QuestionError) in try number(text, "user", accounts.user(text)) }
+    var groups: [UInt32] = []
+    for text in self.groups { groups.append(try number(text, "group", accounts.group(text))) }
+    return Caller(
+      connection: 0, user: user ?? .max, group: groups.first ?? .max, process: nil,
+      supplementaryGroups: Array(groups.dropFirst()), unit: texts["unit"], slice: texts["slice"],
+      container: texts["container"], executable: texts["executable"],
+      executableDigest: texts["executableSHA256"].flatMap { bytes(hexadecimal: $0) }, socket: texts["socket"] ?? "ctap",
+      grant: grant(of: user ?? .max))
+  }
+
+  private func grant(of user: UInt32) -> Grant? {
+    texts["grantRule"].map { Grant(id: "(invented)", rule: $0, user: user, claims: Claims(claims)) }
+  }
+
+  private func number(_ text: String, _ kind: String, _ found: UInt32?) throws(QuestionError) -> UInt32 {
+    guard let found else { throw QuestionError(description: "there is no \(kind) \(quoted(text, limit: 64)) here") }
+    return found
+  }
+}
+
+extension Explanation {
+  /// What `policy explain --json` prints.
+  package var json: [String: JSONValue] {
+    var members: [String: JSONValue] = [
+      "allowed": .boolean(isAllowed),
+      "rules": .array(
+        findings.map { finding in
+          .object([
+            "name": .string(finding.rule), "decides": .boolean(finding.decides), "why": .string(finding.text),
+          ])
+        }),
+    ]
+    members["rule"] = rule.map { .string($0) }
+    members["reason"] = refusal.map { .string($0) }
+    return members
+  }
+}

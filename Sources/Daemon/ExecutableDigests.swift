@@ -1,0 +1,40 @@
+internal import Crypto
+internal import Platform
+internal import Transports
+
+/// Reads executables on a thread of its own, each only once: what identifies a file's content is device, inode, size and
+/// both times of change, of which the last is the kernel's alone.
+actor ExecutableDigests: ExecutableReader {
+  /// Bytes of the longest executable that is read.
+  static let maximumSize = 512 << 20
+  private static let maximumCount = 256
+
+  /// Whether a rule asks for one; a reload changes it.
+  nonisolated let wanted: Lock<Bool>
+  private let executor: ThreadExecutor
+  private var known: [FileIdentity: [UInt8]] = [:]
+
+  init(wanted: Bool) throws(SystemError) {
+    self.wanted = Lock(wanted)
+    executor = try ThreadExecutor(name: "digests")
+  }
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
+
+  nonisolated var isWanted: Bool { wanted.withLock { $0 } }
+
+  /// Ends the thread.
+  nonisolated func stop() { executor.stop() }
+
+  func digest(of file: ExecutableFile) -> [UInt8]? {
+    guard let identity = try? file.descriptor.identity() else { return nil }
+    if let digest = known[identity] { return digest }
+    guard let digest = SHA256.hash(file: file.descriptor.raw, limit: Self.maximumSize),
+      // Changed under our hands: then it is the digest of neither.
+      let after = try? file.descriptor.identity(), after == identity
+    else { return nil }
+    if known.count >= Self.maximumCount { known = [:] }
+    known[identity] = digest
+    return digest
+  }
+}

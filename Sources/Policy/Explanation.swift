@@ -1,0 +1,105 @@
+internal import Platform
+
+/// How a decision comes about, rule by rule, for people.
+package struct Explanation: Equatable, Sendable {
+  package struct Finding: Equatable, Sendable {
+    package let rule: String
+    /// Whether it is the one that decides.
+    package let decides: Bool
+    /// Of one that decides: on what terms. Of any other: the first thing that does not match, or which is closer.
+    package let text: String
+  }
+
+  /// The rule that decides; nil where none matches.
+  package let rule: String?
+  /// nil where it is allowed.
+  package let refusal: String?
+  /// In the order of the configuration.
+  package let findings: [Finding]
+
+  package var isAllowed: Bool { refusal == nil }
+}
+
+extension RuleBook {
+  /// Says which rule decides and why, and what keeps each other rule from it. Rates and maxima, which depend on what was
+  /// before, are named and not counted.
+  ///
+  /// - Parameters:
+  ///   - inquiry: of a live or an invented caller
+  ///   - moment: when
+  /// - Returns: what ``judge(_:)`` would say, with reasons
+  package func explain(_ inquiry: Inquiry, at moment: Moment) -> Explanation {
+    var inquiry = inquiry
+    let decider = inquiry.caller.isOperator ? nil : deciding(inquiry)
+    // Which frame command is used is up to the client.
+    inquiry.bindsClaims = decider?.terms.bindsClaims == true && inquiry.operation == .authenticate
+    var refusal: String?
+    do throws(Refusal) {
+      let hours = try judge(inquiry).presence.terms.hours
+      if !hours.isEmpty, !hours.contains(where: { $0.contains(moment) }) {
+        refusal = "rule \(quoted(decider?.name ?? "", limit: 64)) allows it at other hours"
+      }
+    } catch {
+      refusal = error.reason
+    }
+    let findings = rules.map { rule in
+      Explanation.Finding(
+        rule: rule.name, decides: rule.name == decider?.name,
+        text: rule.name == decider?.name ? rule.terms.described : whyNot(rule, inquiry, decider))
+    }
+    return Explanation(rule: decider?.name, refusal: refusal, findings: findings)
+  }
+
+  private func whyNot(_ rule: Rule, _ inquiry: Inquiry, _ decider: Rule?) -> String {
+    let (caller, operation) = (inquiry.caller, inquiry.operation)
+    if !rule.matches(caller) { return rule.callerMismatches(caller) }
+    guard rule.operations.contains(operation) else {
+      return "operations: " + rule.operations.map(\.rawValue).sorted().joined(separator: ", ")
+    }
+    guard rule.matches(operation, inquiry.scope) else {
+      return "relyingParties: " + shortened(rule.relyingParties.map(\.description))
+    }
+    guard let own = rule.specificity(inquiry) else {
+      return "accounts: " + (inquiry.account == nil ? "the account is not known" : "none of them is this one")
+    }
+    guard let decider, let better = decider.specificity(inquiry) else { return "matches" }
+    let reason =
+      better.relyingParty != own.relyingParty
+      ? "a closer RP ID"
+      : better.caller != own.caller
+        ? "more of the caller" : better.account != own.account ? "a closer account" : "the same, and comes first"
+    return "matches too, but rule \(quoted(decider.name, limit: 64)) names \(reason)"
+  }
+}
+
+extension Rule {
+  fileprivate func callerMismatches(_ caller: Caller) -> String {
+    let texts = callers.enumerated().compactMap { index, pattern in
+      pattern.mismatch(caller, ofRule: name).map { field, found in
+        "callers[\(index)].\(field): the caller's is \(found.map { quoted($0, limit: 128) } ?? "unknown")"
+      }
+    }
+    return shortened(texts, separator: "; ")
+  }
+}
+
+extension Terms {
+  /// In the words of the configuration, as far as it says more than nothing.
+  fileprivate var described: String {
+    var texts: [String] = []
+    if userVerification { texts.append("userVerification") }
+    if signatureCounter != .global { texts.append("signatureCounter \(signatureCounter.rawValue)") }
+    if !attests { texts.append("attestation none") }
+    if let rate { texts.append("rate \(rate.perMinute) per minute, burst \(rate.burst)") }
+    if let maximumRegistrations { texts.append("maxRegistrations \(maximumRegistrations)") }
+    if !hours.isEmpty { texts.append("hours") }
+    if requiresGrant { texts.append("requireGrant") }
+    if !requiredClaims.isEmpty { texts.append("requireClaims " + requiredClaims.keys.sorted().joined(separator: ", ")) }
+    if bindsClaims { texts.append("bindClaims") }
+    return texts.isEmpty ? "decides" : "decides: " + texts.joined(separator: ", ")
+  }
+}
+
+private func shortened(_ texts: [String], separator: String = ", ") -> String {
+  texts.prefix(4).joined(separator: separator) + (texts.count > 4 ? " and \(texts.count - 4) more" : "")
+}
