@@ -82,7 +82,7 @@ $(RELEASE)/countersign $(RELEASE)/countersignd:
 
 install: $(RELEASE)/countersign $(RELEASE)/countersignd
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
-	  $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(DATADIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
+	  $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(DATADIR)/integrations $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
 	  $(DESTDIR)$(UDEVDIR) $(DESTDIR)$(SYSCONFDIR)/countersign/conf.d
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersign $(DESTDIR)$(BINDIR)/countersign
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersignd $(DESTDIR)$(SBINDIR)/countersignd
@@ -97,6 +97,9 @@ install: $(RELEASE)/countersign $(RELEASE)/countersignd
 	install -m 0644 udev/60-countersign.rules $(DESTDIR)$(UDEVDIR)/
 	install -m 0644 systemd/countersign.json $(DESTDIR)$(DOCDIR)/countersign.json.example
 	install -m 0644 systemd/countersign.schema.json $(DESTDIR)$(DATADIR)/
+	for runner in github-runner gitlab-runner; do \
+	  install -d $(DESTDIR)$(DATADIR)/integrations/$$runner && \
+	  install -m 0755 integrations/$$runner/*.sh $(DESTDIR)$(DATADIR)/integrations/$$runner/ || exit 1; done
 	test -e $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json || \
 	  install -m 0644 systemd/countersign.json $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json
 

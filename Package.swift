@@ -103,6 +103,7 @@ let package = Package(
     room("Policy", uses: ["Crypto", "Platform"]),
     room("AuditLog", uses: ["Platform"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
+    room("IdentityTokens", uses: ["Crypto", "WebAuthn"]),
     room("RelyingParty", uses: ["CBOR", "Crypto", "WebAuthn"]),
 
     // Adapters.
@@ -112,12 +113,12 @@ let package = Package(
       "Storage", uses: ["Authenticator", "CBOR", "Crypto", "Database", "Platform", "Policy", "Secrets", "WebAuthn"]),
 
     // Root and the client's side.
-    room("Configuration", uses: ["Platform", "Policy", "WebAuthn"]),
+    room("Configuration", uses: ["IdentityTokens", "Platform", "Policy", "WebAuthn"]),
     room(
       "Daemon",
       uses: [
-        "AuditLog", "Authenticator", "Configuration", "CTAP", "CTAPHID", "Crypto", "Platform", "Policy", "Secrets",
-        "Storage", "TPMKeyStore", "Transports", "WebAuthn",
+        "AuditLog", "Authenticator", "Configuration", "CTAP", "CTAPHID", "Crypto", "IdentityTokens", "Platform",
+        "Policy", "Secrets", "Storage", "TPMKeyStore", "Transports", "WebAuthn",
       ]),
     room(
       "Client",
@@ -154,6 +155,7 @@ let package = Package(
         "AuditLog", "Authenticator", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "TestSupport",
         "WebAuthn",
       ]),
+    tests("IdentityTokensTests", uses: ["IdentityTokens", "TestSupport", "WebAuthn"]),
     tests(
       "RelyingPartyTests", uses: ["CBOR", "Crypto", "Platform", "RelyingParty", "TestSupport", "WebAuthn"],
       vectors: ["Vectors"]),

@@ -83,7 +83,7 @@ package actor AuthenticatorEngine {
   }
 
   /// The channel of a connection, whose state begins with its first command.
-  private func channel(of caller: Caller) -> ChannelState {
+  func channel(of caller: Caller) -> ChannelState {
     if let known = channels[caller.connection] { return known }
     let channel = ChannelState()
     channels[caller.connection] = channel

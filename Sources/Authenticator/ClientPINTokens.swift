@@ -73,8 +73,12 @@ extension AuthenticatorEngine {
   }
 
   /// Whether a rule that allows this lets the caller count as verified.
-  func verifies(_ caller: Caller, _ operation: Operation, _ scope: Scope) -> Bool {
-    (try? judge.foresee(Inquiry(caller, operation, scope)))?.userVerification ?? false
+  func verifies(_ caller: Caller, _ operation: Operation, _ scope: Scope, account: Account? = nil) -> Bool {
+    if let account {
+      guard let verdict = try? judge.judge(Inquiry(caller, operation, scope, account: account)) else { return false }
+      return verdict.userVerification
+    }
+    return (try? judge.foresee(Inquiry(caller, operation, scope)))?.userVerification ?? false
   }
 
   private func refuseToken(_ failure: Failure, for caller: Caller) async -> CTAPStatus {

@@ -56,6 +56,8 @@ extension AuthenticatorEngine {
       "authnrCfg": true, "setMinPINLength": true, "largeBlobs": true, "alwaysUv": settings.alwaysUV,
       "makeCredUvNotRqd": !settings.alwaysUV,
     ]
+    // Ours alone: tells the callers of such a rule that frame command 0x41 may be the one to ask by.
+    if judge.bindsClaims(caller) { options["bindClaims"] = true }
     if environment.offersEnterpriseAttestation { options["ep"] = settings.enterpriseAttestation }
     return options
   }

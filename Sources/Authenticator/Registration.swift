@@ -15,8 +15,9 @@ extension AuthenticatorEngine {
     let algorithm = try chooseAlgorithm(request.parameters)  // 3
     if request.options.up == false { throw .invalidOption }  // 5
     let isDiscoverable = request.options.rk ?? false
+    let account = Account(userHandle: request.user.id, userName: request.user.name.map(truncated))
     let verification = VerificationRequest(
-      operation: .register, permission: .makeCredential, relyingPartyID: request.relyingParty.id,
+      operation: .register, permission: .makeCredential, relyingPartyID: request.relyingParty.id, account: account,
       clientDataHash: request.clientDataHash, pinUvAuthParam: request.pinUvAuthParam,
       pinUvAuthProtocol: request.pinUvAuthProtocol, isRequested: request.options.uv ?? false)
     let byPolicy = try await wantsPolicyVerification(verification, isNeeded: isDiscoverable, for: caller)  // 5 to 8
@@ -26,8 +27,7 @@ extension AuthenticatorEngine {
 
     let presence = try await admit(
       Inquiry(
-        caller, .register, .relyingParty(request.relyingParty.id),
-        account: Account(userHandle: request.user.id, userName: request.user.name.map(truncated))))  // 14
+        caller, .register, .relyingParty(request.relyingParty.id), account: account))  // 14
     var draft = draft(.register, presence, for: caller)
     draft.userHandleHash = request.user.id.isEmpty ? nil : SHA256.hash(request.user.id)
     draft.clientDataHash = request.clientDataHash

@@ -7,6 +7,8 @@ struct VerificationRequest {
   let operation: Operation
   let permission: Permissions
   let relyingPartyID: String
+  /// Where it is known before policy decides.
+  var account: Account?
   let clientDataHash: [UInt8]
   let pinUvAuthParam: [UInt8]?
   let pinUvAuthProtocol: UInt64?
@@ -66,7 +68,7 @@ extension AuthenticatorEngine {
       guard isOffered else { throw .puatRequired }
       return true
     }
-    if isNeeded, isProtected(state, caller, request.operation, .relyingParty(request.relyingPartyID)) {
+    if isNeeded, isProtected(state, caller, request) {
       throw .puatRequired
     }
     return false
@@ -74,8 +76,15 @@ extension AuthenticatorEngine {
 
   /// Whether this caller has a way of being verified for this: the standard's "protected by some form of user
   /// verification". A rule that verifies elsewhere only must not bar the way here.
-  func isProtected(_ state: PINState, _ caller: Caller, _ operation: Operation, _ scope: Scope) -> Bool {
-    state.hasPIN || verifies(caller, operation, scope)
+  func isProtected(
+    _ state: PINState, _ caller: Caller, _ operation: Operation, _ scope: Scope, account: Account? = nil
+  ) -> Bool {
+    state.hasPIN || verifies(caller, operation, scope, account: account)
+  }
+
+  private func isProtected(_ state: PINState, _ caller: Caller, _ request: VerificationRequest) -> Bool {
+    isProtected(
+      state, caller, request.operation, .relyingParty(request.relyingPartyID), account: request.account)
   }
 
   /// Steps 11 of makeCredential, 6 of getAssertion: performs the verification.
@@ -104,8 +113,7 @@ extension AuthenticatorEngine {
   ) async throws(Failure) -> VerificationSource {
     guard let token = liveToken(on: channel) else {
       // Who can have one is told to fetch it.
-      let scope = Scope.relyingParty(request.relyingPartyID)
-      throw isProtected(try await pinState(), caller, request.operation, scope)
+      throw isProtected(try await pinState(), caller, request)
         ? Failure(.pinAuthInvalid, "the connection has no pinUvAuthToken") : Failure(.pinNotSet, "no PIN is set")
     }
     guard token.verifies(code, of: request.clientDataHash, by: version) else {

@@ -2,7 +2,12 @@
 #include "CLinux.h"
 
 #include <sys/file.h>
+#include <sys/xattr.h>
 
 int cs_lock_exclusively(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB); }
 
 void cs_unlock(int descriptor) { flock(descriptor, LOCK_UN); }
+
+int cs_set_access_list(const char *path, const void *list, size_t count) {
+  return setxattr(path, "system.posix_acl_access", list, count, 0);
+}

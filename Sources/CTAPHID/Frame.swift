@@ -12,6 +12,9 @@ package enum FrameCommand: UInt8, CaseIterable, Sendable {
   case error = 0x3f
   /// The operator's socket only: one JSON object each way. CTAPHID leaves 0x40 to 0x7f to vendors.
   case administration = 0x40
+  /// The jobs' socket only: an assertion over client data that the daemon composes, with the claims of the caller's grant
+  /// inside. (A CTAP2 command of the same number, within ``cbor``, is another matter.)
+  case boundAssertion = 0x41
 }
 
 /// What a KEEPALIVE frame says (CTAP 2.1 section 11.2.9.1.8).

@@ -40,6 +40,23 @@ package struct AdminClient {
     try ask(question.merging(["request": .string("explain")]) { $1 }, until: deadline)
   }
 
+  /// Makes a grant, and tells of it.
+  package func createGrant(
+    _ grant: [String: JSONValue], until deadline: Deadline
+  ) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "grantCreate", "grant": .object(grant)], until: deadline)
+  }
+
+  /// `grants`.
+  package func grants(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "grantList"], until: deadline)
+  }
+
+  /// `revoked`: whether there was one.
+  package func revokeGrant(id: String, until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "grantRevoke", "id": .string(id)], until: deadline)
+  }
+
   private func ask(_ request: [String: JSONValue], until deadline: Deadline) throws(ClientError) -> [String: JSONValue]
   {
     let answer = try connection.exchange(

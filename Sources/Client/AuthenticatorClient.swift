@@ -11,6 +11,13 @@ package struct AuthenticatorClient {
     /// The authenticator refused a PIN; nil where it does not tell how many attempts are left.
     case wrongPIN(attemptsLeft: Int?)
     case client(ClientError)
+
+    init(_ error: CTAPReplyError) {
+      switch error {
+      case .refused(let status): self = .status(status)
+      case .malformed(let status): self = .client(.malformed("it does not decode (\(status))"))
+      }
+    }
   }
 
   private let connection: any FrameExchange
@@ -81,6 +88,16 @@ package struct AuthenticatorClient {
     return response
   }
 
+  /// An assertion over client data that the daemon composes.
+  package func boundAssertion(_ request: BoundAssertionRequest) throws(Failure) -> BoundAssertionResponse {
+    let answer = try exchange(.boundAssertion, request.encoded())
+    do {
+      return try BoundAssertionResponse(decoding: answer)
+    } catch {
+      throw Failure(error)
+    }
+  }
+
   private func assertion(_ request: CTAPRequest) throws(Failure) -> AssertionResponse {
     guard case .assertion(let response) = try ask(request) else {
       throw .client(.malformed("it answers something else"))
@@ -90,21 +107,20 @@ package struct AuthenticatorClient {
 
   /// One CBOR frame and its answer.
   private func ask(_ request: CTAPRequest) throws(Failure) -> CTAPResponse {
-    let message = request.encoded()
-    guard message.count <= Frame.maximumPayload else { throw .client(.requestTooLong(message.count)) }
-    let answer: Frame
+    let answer = try exchange(.cbor, request.encoded())
     do {
-      answer = try connection.exchange(Frame(.cbor, message), until: deadline)
+      return try CTAPResponse.decode(answer, to: request.command)
+    } catch {
+      throw Failure(error)
+    }
+  }
+
+  private func exchange(_ command: FrameCommand, _ message: [UInt8]) throws(Failure) -> [UInt8] {
+    guard message.count <= Frame.maximumPayload else { throw .client(.requestTooLong(message.count)) }
+    do {
+      return try connection.exchange(Frame(command, message), until: deadline).payload
     } catch {
       throw .client(error)
-    }
-    do {
-      return try CTAPResponse.decode(answer.payload, to: request.command)
-    } catch {
-      switch error {
-      case .refused(let status): throw .status(status)
-      case .malformed(let status): throw .client(.malformed("it does not decode (\(status))"))
-      }
     }
   }
 }

@@ -127,18 +127,18 @@ extension WebAuthnClient {
 
   func getAssertion(
     _ request: GetAssertionRequest, _ wanted: RequestExtensionsJSON, salts: PRFSaltsJSON?, _ choice: AccountChoice,
-    _ info: AuthenticatorInfo
+    _ info: AuthenticatorInfo, _ binding: ClaimBinding?
   ) throws(CeremonyError) -> (AssertionResponse, PRFResults?) {
     var request = request
     var inputs = AssertionExtensions()
     if wanted.largeBlob != nil, info.options["largeBlobs"] == true { inputs.largeBlobKey = true }
     if wanted.wantsBlob, info.extensions.contains(ExtensionName.credBlob) { inputs.credBlob = true }
     request.extensions = inputs.value
-    guard let salts else { return (try chosenAssertion(request, choice), nil) }
+    guard let salts else { return (try chosenAssertion(request, choice, binding), nil) }
     let secret = try hmacSecret(salts, info)
     inputs.hmacSecret = secret.input
     request.extensions = inputs.value
-    let answer = try chosenAssertion(request, choice)
+    let answer = try chosenAssertion(request, choice, binding)
     guard let output = try decoded(answer.authenticatorData).extensions?[.text(ExtensionName.hmacSecret)] else {
       return (answer, nil)
     }

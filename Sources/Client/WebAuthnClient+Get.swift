@@ -20,6 +20,9 @@ extension WebAuthnClient {
     let clientData = CollectedClientData(
       type: CollectedClientData.assertion, challenge: options.challenge, origin: origin.description
     ).serialized()
+    let binding =
+      info.options["bindClaims"] == true
+      ? ClaimBinding(challenge: options.challenge, origin: origin.description) : nil
     let evaluation = try evaluation(options.extensions, info)
     let demand = VerificationDemand(
       requirement: evaluation == nil ? options.userVerification : .required, isForced: info.alwaysVerifies,
@@ -35,19 +38,24 @@ extension WebAuthnClient {
         pinUvAuthParam: verification.parameter(of: SHA256.hash(clientData)),
         pinUvAuthProtocol: verification.protocolNumber)
       let (answer, results) = try getAssertion(
-        request, options.extensions, salts: evaluation?.salts(for: allowList), allowList == nil ? choice : .none, info)
+        request, options.extensions, salts: evaluation?.salts(for: allowList), allowList == nil ? choice : .none, info,
+        binding)
       let data = try decoded(answer.authenticatorData)
       try check(
         data, relyingPartyID: relyingPartyID, requiresUserVerification: demand.requirement == .required)
       if let allowList, !allowList.contains(where: { $0.id == answer.credential.id }) {
         throw .wrongAnswer("it names a credential that was not asked for")
       }
+      var outputs = try extensionOutputs(options.extensions, data, answer, verification, info)
+      if let claims = binding?.answer?.claims {
+        outputs[BoundClaims.extensionName] = .string(String(decoding: claims, as: UTF8.self))
+      }
       return AuthenticationResponseJSON(
-        id: answer.credential.id, clientDataJSON: clientData, authenticatorData: answer.authenticatorData,
+        id: answer.credential.id, clientDataJSON: binding?.answer?.clientDataJSON ?? clientData,
+        authenticatorData: answer.authenticatorData,
         signature: answer.signature, userHandle: answer.user?.id,
         authenticatorAttachment: AuthenticatorAttachment.platform.rawValue,
-        clientExtensionResults: try extensionOutputs(options.extensions, data, answer, verification, info),
-        prfResults: results)
+        clientExtensionResults: outputs, prfResults: results)
     }
   }
 
@@ -81,10 +89,15 @@ extension WebAuthnClient {
 
   /// The first assertion, or the one of the chosen account among those that follow it.
   func chosenAssertion(
-    _ request: GetAssertionRequest, _ choice: AccountChoice
+    _ request: GetAssertionRequest, _ choice: AccountChoice, _ binding: ClaimBinding?
   ) throws(CeremonyError) -> AssertionResponse {
     do throws(AuthenticatorClient.Failure) {
-      var answer = try authenticator.getAssertion(request)
+      var answer =
+        if let binding {
+          try binding.getAssertion(request, by: authenticator)
+        } else {
+          try authenticator.getAssertion(request)
+        }
       var remaining = max(1, answer.numberOfCredentials ?? 1) - 1
       while !choice.isMet(by: answer) {
         guard remaining > 0 else { throw .status(.noCredentials) }

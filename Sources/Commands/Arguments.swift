@@ -36,15 +36,20 @@ struct Arguments {
     case operation = "--operation"
     case rule = "--rule"
     case claim = "--claim"
+    case userID = "--uid"
+    case lifetime = "--ttl"
+    case signatures = "--signatures"
+    case token = "--oidc-token-file"
+    case controlGroup = "--cgroup"
+    case format = "--format"
+    case requireClaims = "--require-claims"
     case help = "--help"
 
-    var takesValue: Bool { self != .json && self != .yes && self != .help }
-    /// Whether it may be there several times.
-    var isList: Bool { self == .group || self == .claim }
+    var takesValue: Bool { ![.json, .yes, .requireClaims, .help].contains(self) }
   }
 
   private(set) var values: [Option: String] = [:]
-  private var lists: [Option: [String]] = [:]
+  private var repeated: [Option: [String]] = [:]
   /// What stands there without an option's name; nil where the command takes no such thing.
   private(set) var operand: String?
 
@@ -56,10 +61,11 @@ struct Arguments {
   ///   - allowed: what it takes; `--help` goes without saying
   ///   - operandName: what it takes besides
   ///   - operandMayBeMissing: whether it does without
+  ///   - lists: what may be there several times
   /// - Throws: ``CommandFailure`` of status ``ExitCode/usage``
   init(
     _ words: ArraySlice<String>, of command: String, allowing allowed: [Option], operandName: String? = nil,
-    operandMayBeMissing: Bool = false
+    operandMayBeMissing: Bool = false, repeating lists: [Option] = []
   ) throws(CommandFailure) {
     let remedy = "see countersign \(command) --help"
     var words = words
@@ -72,7 +78,7 @@ struct Arguments {
       let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
       guard let option = word == "-h" ? .help : Option(rawValue: parts[0]), allowed.contains(option) || option == .help
       else { throw .usage("unknown option \(parts[0]) of \(command)", remedy) }
-      guard values[option] == nil || option.isList else { throw .usage("\(parts[0]) is there twice", remedy) }
+      guard values[option] == nil || lists.contains(option) else { throw .usage("\(parts[0]) is there twice", remedy) }
       if !option.takesValue {
         guard parts.count == 1 else { throw .usage("\(parts[0]) takes no value", remedy) }
         values[option] = ""
@@ -83,7 +89,7 @@ struct Arguments {
       } else {
         throw .usage("\(parts[0]) lacks its value", remedy)
       }
-      if option.isList, let value = values[option] { lists[option, default: []].append(value) }
+      if lists.contains(option), let value = values[option] { repeated[option, default: []].append(value) }
     }
     if let operandName, operand == nil, !operandMayBeMissing, !has(.help) {
       throw .usage("\(command) lacks its \(operandName)", remedy)
@@ -102,5 +108,5 @@ struct Arguments {
   func has(_ option: Option) -> Bool { values[option] != nil }
 
   /// The values of an option that may be there several times.
-  func all(_ option: Option) -> [String] { lists[option] ?? [] }
+  func all(_ option: Option) -> [String] { repeated[option] ?? [] }
 }

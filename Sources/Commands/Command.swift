@@ -15,6 +15,9 @@ enum Command: String, CaseIterable {
   case verifyAssertion = "verify assertion"
   case policyCheck = "policy check"
   case policyExplain = "policy explain"
+  case grantCreate = "grant create"
+  case grantList = "grant list"
+  case grantRevoke = "grant revoke"
 
   var options: [Arguments.Option] {
     switch self {
@@ -32,7 +35,14 @@ enum Command: String, CaseIterable {
       [.pinFile, .pinCredential, .newPINFile, .newPINCredential, .adminSocket, .socket, .timeout]
     case .pinStatus: [.json, .output, .adminSocket, .socket, .timeout]
     case .verifyRegistration: [.options, .response, .origin, .output]
-    case .verifyAssertion: [.options, .response, .credential, .origin, .output]
+    case .verifyAssertion: [.options, .response, .credential, .origin, .requireClaims, .output]
+    case .grantCreate:
+      [
+        .rule, .userID, .lifetime, .signatures, .relyingPartyID, .claim, .token, .process, .controlGroup, .format,
+        .output, .adminSocket, .timeout,
+      ]
+    case .grantList: [.json, .output, .adminSocket, .timeout]
+    case .grantRevoke: [.adminSocket, .timeout]
     case .policyCheck: [.json, .output]
     case .policyExplain:
       [
@@ -48,7 +58,17 @@ enum Command: String, CaseIterable {
     switch self {
     case .credentialShow, .credentialDelete: "credential ID"
     case .policyCheck: "file"
+    case .grantRevoke: "grant ID"
     default: nil
+    }
+  }
+
+  /// Of its options, those that may be there several times.
+  var repeatable: [Arguments.Option] {
+    switch self {
+    case .policyExplain: [.group, .claim]
+    case .grantCreate: [.claim, .relyingPartyID]
+    default: []
     }
   }
 
@@ -73,6 +93,9 @@ enum Command: String, CaseIterable {
     case .verifyAssertion: "assertion not verified"
     case .policyCheck: "the policy is not good"
     case .policyExplain: "cannot explain the policy"
+    case .grantCreate: "cannot make the grant"
+    case .grantList: "cannot list grants"
+    case .grantRevoke: "cannot revoke the grant"
     }
   }
 
@@ -93,6 +116,9 @@ enum Command: String, CaseIterable {
     case .verifyAssertion: try Commands.verifyAssertion(context)
     case .policyCheck: try Commands.checkPolicy(context)
     case .policyExplain: try Commands.explainPolicy(context)
+    case .grantCreate: try Commands.createGrant(context)
+    case .grantList: try Commands.listGrants(context)
+    case .grantRevoke: try Commands.revokeGrant(context)
     }
   }
 }
@@ -103,6 +129,7 @@ enum CommandGroup: String {
   case pin
   case verify
   case policy
+  case grant
 
   /// The second words.
   var kinds: [String] {
@@ -111,6 +138,7 @@ enum CommandGroup: String {
     case .pin: ["set", "change", "status"]
     case .verify: ["registration", "assertion"]
     case .policy: ["check", "explain"]
+    case .grant: ["create", "list", "revoke"]
     }
   }
 
@@ -123,6 +151,7 @@ enum CommandGroup: String {
     case .pin: Help.pin
     case .verify: Help.verify
     case .policy: Help.policy
+    case .grant: Help.grant
     }
   }
 }

@@ -19,6 +19,8 @@ package final class SecretText: Sendable {
 package struct Console {
   /// Environment variables.
   package var environment: [String: String]
+  /// Whose process it is (getuid(2)).
+  package var user: UInt32 = 0
   /// At most `limit` bytes of standard input.
   package var readInput: (_ limit: Int) throws(SystemError) -> [UInt8]
   /// At most `limit` bytes of a file.

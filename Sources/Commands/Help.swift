@@ -17,6 +17,9 @@ enum Help {
     case .verifyAssertion: verifyAssertion
     case .policyCheck: policyCheck
     case .policyExplain: policyExplain
+    case .grantCreate: grantCreate
+    case .grantList: grantList
+    case .grantRevoke: grantRevoke
     }
   }
 
@@ -40,6 +43,9 @@ enum Help {
       pin status           show how many attempts are left, and more
       verify registration  check a registration as a relying party does
       verify assertion     check an assertion as a relying party does
+      grant create         let one job sign, for a time (for the operator)
+      grant list           list the grants that are alive
+      grant revoke         end one of them
       policy check         check a configuration, on any machine
       policy explain       say which rule decides, and why
 
@@ -297,12 +303,14 @@ enum Help {
       --credential FILE  the credential record, as printed by verify
       --response FILE    the response of authenticate; default: standard input
       --origin ORIGIN    origin of the page; default: https:// and the RP ID
+      --require-claims   fail where the response proves no claims of a job
       --out FILE         write the record to FILE, not to standard output; FILE
                          appears whole, and only if the response is verified
       --help             show this text
 
     One of the files may be - for standard input. A response that is not verified
-    gives exit status 7 and the reason.
+    gives exit status 7 and the reason. Claims that the response shows are proved with
+    it, and stand in the record as "claims".
 
     Example:
       countersign verify assertion --options options.json \\

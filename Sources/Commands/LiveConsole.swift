@@ -7,8 +7,8 @@ internal import Secrets
 extension Console {
   /// The process's own standard streams, files, environment and sockets.
   package static func live() -> Console {
-    Console(
-      environment: ["COUNTERSIGN_SOCKET", "CREDENTIALS_DIRECTORY"].reduce(into: [:]) {
+    var console = Console(
+      environment: ["COUNTERSIGN_SOCKET", "CREDENTIALS_DIRECTORY", "SUDO_UID"].reduce(into: [:]) {
         $0[$1] = environmentVariable($1)
       },
       readInput: { limit throws(SystemError) in try readDescriptor(0, limit: limit) },
@@ -30,6 +30,8 @@ extension Console {
       },
       connect: { path, deadline throws(ClientError) in try SocketConnection(path: path, until: deadline) },
       machine: .live())
+    console.user = getuid()
+    return console
   }
 
   private static func environmentVariable(_ name: String) -> String? {

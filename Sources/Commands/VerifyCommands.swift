@@ -27,7 +27,7 @@ func verifyRegistration(_ context: CommandContext) throws(CommandFailure) {
 /// `countersign verify assertion`.
 func verifyAssertion(_ context: CommandContext) throws(CommandFailure) {
   try requireFiles([.options, .credential], context)
-  let options = try context.read(.options) { bytes throws(JSONInputError) in
+  var options = try context.read(.options) { bytes throws(JSONInputError) in
     try PublicKeyCredentialRequestOptionsJSON(parsing: bytes)
   }
   let record = try context.read(.credential) { bytes throws(JSONInputError) in
@@ -38,6 +38,8 @@ func verifyAssertion(_ context: CommandContext) throws(CommandFailure) {
   }
   let (origin, relyingPartyID) = try page(options.relyingPartyID, context)
   let output = try context.prepareOutput()
+  let claims = try boundClaims(response, context)
+  if let claims { options.challenge = BoundClaims.challenge(options.challenge, boundTo: claims.text) }
   let updated: CredentialRecord
   do {
     updated = try AssertionVerifier.verify(
@@ -45,7 +47,26 @@ func verifyAssertion(_ context: CommandContext) throws(CommandFailure) {
   } catch {
     throw context.fail(.verificationFailed, "\(error)", "do not trust this response")
   }
-  try output(updated.json.line)
+  guard let claims, case .object(var members) = updated.json else { return try output(updated.json.line) }
+  members["claims"] = claims.value
+  try output(JSONValue.object(members).line)
+}
+
+/// The claims that the answer shows, if any; whether it proves them is for the signature to say.
+private func boundClaims(
+  _ response: AuthenticationResponseJSON, _ context: CommandContext
+) throws(CommandFailure) -> (text: [UInt8], value: JSONValue)? {
+  guard case .string(let text)? = response.clientExtensionResults[BoundClaims.extensionName] else {
+    guard !context.arguments.has(.requireClaims) else {
+      throw context.fail(.verificationFailed, "it shows no claims", "have the operator's rule bind them")
+    }
+    return nil
+  }
+  let bytes = [UInt8](text.utf8)
+  guard let value = try? JSONValue.parse(bytes), case .object = value else {
+    throw context.fail(.verificationFailed, "its claims are no JSON object", "do not trust this response")
+  }
+  return (bytes, value)
 }
 
 /// Standard input can be one of the files only.

@@ -1,3 +1,4 @@
+internal import IdentityTokens
 internal import Platform
 internal import Policy
 
@@ -60,6 +61,7 @@ package struct ConfigurationLoader: Sendable {
     }
     try checkTPM(files, &settings)
     settings.rules = try ruleBook(of: files)
+    settings.issuers = try issuers(of: files)
     if settings.rules.rules.isEmpty {
       notices.append("\(path): there are no rules, so every request will be refused: add a rule and reload")
     }
@@ -94,6 +96,21 @@ package struct ConfigurationLoader: Sendable {
         error.keyPath.map { "\(origin.keyPath).\($0)" } ?? origin.keyPath,
         error.problem + (earlier.isEmpty ? "" : " (\(earlier.joined(separator: ", ")))"), error.advice)
     }
+  }
+
+  private func issuers(of files: [SourceFile]) throws(ConfigurationError) -> [TokenIssuer] {
+    var issuers: [TokenIssuer] = []
+    for file in files {
+      for (index, entry) in file.document.issuers.enumerated() {
+        let path = "issuers[\(index)]"
+        let issuer = try file.issuer(entry, path, trust)
+        if issuers.contains(where: { $0.issuer == issuer.issuer }) {
+          throw file.error("\(path).issuer", "this issuer is there before", "remove one of the two")
+        }
+        issuers.append(issuer)
+      }
+    }
+    return issuers
   }
 
   private func checkTPM(_ files: [SourceFile], _ settings: inout Settings) throws(ConfigurationError) {
@@ -137,6 +154,31 @@ extension SourceFile {
       settings.maximumCredentials = try checkedCount(credentials, "limits.credentials", in: 1...10_000_000)
     }
     if let level = document.log?.level { settings.logLevel = try checkedLevel(level, "log.level") }
+  }
+
+  /// With the keys of its file.
+  fileprivate func issuer(
+    _ entry: IssuerEntry, _ path: String, _ trust: TrustedFile.Trust
+  ) throws(ConfigurationError) -> TokenIssuer {
+    func required(_ text: String?, _ key: String) throws(ConfigurationError) -> String {
+      guard let text, !text.isEmpty else {
+        throw error(
+          path, "the issuer has no \(key)", "write { issuer: \"https://…\", audience: \"…\", jwksFile: \"/…\" }")
+      }
+      return text
+    }
+    let (issuer, audience) = (try required(entry.issuer, "issuer"), try required(entry.audience, "audience"))
+    let file = try checkedPath(try required(entry.jwksFile, "jwksFile"), "\(path).jwksFile")
+    guard let bytes = try TrustedFile.read(file, trust) else {
+      // Whoever reviews another machine's configuration need not have its files.
+      if trust == .anybody { return TokenIssuer(issuer: issuer, audience: audience, keys: []) }
+      throw error("\(path).jwksFile", "there is no file \(quoted(file))", "put the issuer's JWK Set there")
+    }
+    do {
+      return TokenIssuer(issuer: issuer, audience: audience, keys: try TokenKey.set(bytes))
+    } catch {
+      throw self.error("\(path).jwksFile", "\(quoted(file)): \(error)", "put the issuer's JWK Set there")
+    }
   }
 
   private func checkedPath(_ path: String, _ keyPath: String) throws(ConfigurationError) -> String {

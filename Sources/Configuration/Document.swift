@@ -9,11 +9,13 @@ struct Document: Decodable {
   var limits: LimitsEntry?
   var log: LogEntry?
   var rules: [RuleEntry]
+  var issuers: [IssuerEntry]
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     /// For editors.
     case schema = "$schema"
     case tpm, socket, socketMode, adminSocket, stateDirectory, auditLog, limits, log, rules
+    case issuers
   }
 
   init(from decoder: any Decoder) throws {
@@ -28,6 +30,7 @@ struct Document: Decodable {
     limits = try container.optional(.limits)
     log = try container.optional(.log)
     rules = try container.optional(.rules) ?? []
+    issuers = try container.optional(.issuers) ?? []
   }
 }
 
@@ -112,6 +115,24 @@ struct RuleEntry: Decodable {
     requireGrant = try container.optional(.requireGrant) ?? false
     requireClaims = try container.optional(.requireClaims)
     bindClaims = try container.optional(.bindClaims) ?? false
+  }
+}
+
+/// Somebody whose tokens are believed.
+struct IssuerEntry: Decodable {
+  var issuer: String?
+  var audience: String?
+  var jwksFile: String?
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case issuer, audience, jwksFile
+  }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+    issuer = try container.optional(.issuer)
+    audience = try container.optional(.audience)
+    jwksFile = try container.optional(.jwksFile)
   }
 }
 

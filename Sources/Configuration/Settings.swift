@@ -1,3 +1,4 @@
+package import IdentityTokens
 package import Platform
 package import Policy
 
@@ -24,6 +25,8 @@ package struct Settings: Equatable, Sendable {
   package var maximumCredentials = 100_000
   package var logLevel = Logger.Level.info
   package var rules = RuleBook.empty
+  /// Whose tokens of jobs are believed.
+  package var issuers: [TokenIssuer] = []
 
   package init() {}
 }

@@ -18,6 +18,8 @@ struct AdminService: FrameService {
     var id: String?
     /// Of `credentials`: where the page before this one ended.
     var after: Int64?
+    /// Of `grantCreate`.
+    var grant: GrantMembers?
   }
 
   private struct Problem: Codable, Error {
@@ -28,6 +30,29 @@ struct AdminService: FrameService {
     var credentials: [CredentialReport]
     /// What to send as `after` for the next page; absent at the end.
     var next: Int64?
+  }
+
+  /// What a grant is asked to be, in the words of the command line.
+  private struct GrantMembers: Codable {
+    var rule: String
+    var uid: UInt32
+    /// Seconds.
+    var ttl: UInt64
+    var signatures: Int?
+    var rpIds: [String]?
+    var claims: [String: String]?
+    var token: String?
+    var pid: Int32?
+    var cgroup: String?
+  }
+
+  private struct GrantList: Codable {
+    var grants: [GrantReport]
+  }
+
+  private struct GrantEnd: Codable {
+    /// Whether there was one.
+    var revoked: Bool
   }
 
   private struct OneCredential: Codable {
@@ -41,6 +66,7 @@ struct AdminService: FrameService {
   /// The daemon's own effective user, which may ask beside root.
   let owner: UInt32
   let engine: AuthenticatorEngine
+  let grants: JobGrants
   let status: @Sendable () async -> StatusReport
 
   /// nil for a stranger.
@@ -79,6 +105,13 @@ struct AdminService: FrameService {
       case "credential":
         let found = try await engine.credential(id: try credentialID(request), for: caller)
         return encode(OneCredential(credential: found.map(CredentialReport.init)))
+      case "grantCreate":
+        guard let members = request.grant else { throw Problem(error: "the key \"grant\" is missing") }
+        return encode(try await grants.create(try grantRequest(members), by: caller))
+      case "grantList": return encode(GrantList(grants: await grants.list()))
+      case "grantRevoke":
+        guard let id = request.id else { throw Problem(error: "the key \"id\" is missing") }
+        return encode(GrantEnd(revoked: await grants.end(id, "it was revoked by uid \(caller.user)")))
       case "explain": return .data(JSONValue.object(try await explain(payload)).serialized())
       case "deleteCredential":
         let removed = try await engine.removeCredential(id: try credentialID(request), for: caller)
@@ -87,12 +120,56 @@ struct AdminService: FrameService {
         return encode(
           Problem(
             error: "unknown request: this daemon knows \"status\", \"credentials\", \"credential\", "
-              + "\"deleteCredential\" and \"explain\""))
+              + "\"deleteCredential\", \"explain\", \"grantCreate\", \"grantList\" and \"grantRevoke\""))
       }
     } catch let problem as Problem {
       return encode(problem)
     } catch {
       return encode(Problem(error: "\(error)"))
+    }
+  }
+
+  private func grantRequest(_ members: GrantMembers) throws -> GrantRequest {
+    func refuse(_ what: String) -> Problem { Problem(error: what) }
+    guard JobGrants.lifetimes.contains(members.ttl) else {
+      throw refuse("a grant lives from \(JobGrants.lifetimes.lowerBound) to \(JobGrants.lifetimes.upperBound) seconds")
+    }
+    if let count = members.signatures, !(1...1_000_000_000).contains(count) {
+      throw refuse("the number of signatures is not one from 1 to 1000000000")
+    }
+    if members.uid == .max { throw refuse("nobody has uid \(members.uid)") }
+    if members.pid != nil, members.cgroup != nil { throw refuse("one of pid and cgroup can end a grant, not both") }
+    let claims = members.claims ?? [:]
+    if members.token != nil, !claims.isEmpty {
+      throw refuse("the claims of a grant come from a token or from whoever makes it, not from both")
+    }
+    try check(claims)
+    var parties: [RelyingPartyPattern] = []
+    for text in members.rpIds ?? [] {
+      do {
+        parties.append(try RelyingPartyPattern(text))
+      } catch {
+        throw refuse("\(error.problem): \(error.advice)")
+      }
+    }
+    return GrantRequest(
+      rule: members.rule, user: members.uid, lifetime: members.ttl, operations: members.signatures,
+      relyingParties: parties, claims: claims, token: members.token, process: members.pid,
+      controlGroup: members.cgroup)
+  }
+
+  /// Names and values are bounded, since each record of the audit log repeats them.
+  private func check(_ claims: [String: String]) throws {
+    guard claims.count <= 64 else { throw Problem(error: "a grant has at most 64 claims") }
+    for (name, value) in claims {
+      guard (1...64).contains(name.utf8.count), name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
+        throw Problem(error: "claim \(quoted(name, limit: 64)): a name has 1 to 64 printable ASCII characters")
+      }
+      guard value.utf8.count <= 1024 else {
+        throw Problem(error: "claim \(quoted(name, limit: 64)) is longer than 1024 bytes")
+      }
+      // Who sees it may believe that a token was verified.
+      if name == "iss" { throw Problem(error: "the claim \"iss\" comes from a verified token alone") }
     }
   }
 

@@ -13,10 +13,11 @@ struct CTAPService: FrameService {
 
   func answer(_ command: FrameCommand, _ payload: [UInt8], in caller: Caller) async -> FrameReply {
     // As CTAPHID has it: these commands have a message.
-    if payload.isEmpty, command == .cbor || command == .message { return .error(.invalidLength) }
+    if payload.isEmpty, [.cbor, .message, .boundAssertion].contains(command) { return .error(.invalidLength) }
     switch command {
     case .cbor: return .data(await engine.respond(to: payload, from: caller))
     case .message: return .data(await engine.respond(toU2F: payload, from: caller))
+    case .boundAssertion: return .data(await engine.respond(toBound: payload, from: caller))
     case .wink:
       await engine.wink(from: caller)
       return .data([])

@@ -25,6 +25,7 @@ final class RunningDaemon: Sendable {
   private let jobs: SocketServer<CTAPService>
   private let administration: SocketServer<AdminService>
   private let executables: ExecutableDigests
+  private let grants: JobGrants
   private let report: StatusReporter
 
   /// How long requests in progress may take at the end.
@@ -54,6 +55,7 @@ final class RunningDaemon: Sendable {
     let keys = try await unlock(database, loaded.settings, logger)
     let daemon = try RunningDaemon(configured, loaded.settings, logger, database, audit, keys)
     await daemon.engine.prepare()
+    await daemon.grants.prepare()
     try await daemon.listen(passed)
     return daemon
   }
@@ -90,11 +92,15 @@ final class RunningDaemon: Sendable {
     jobs = SocketServer(
       loop: loop, service: CTAPService(engine: engine), settings: RunningDaemon.jobSettings(settings),
       executables: executables, log: logger)
+    grants = JobGrants(
+      loop: loop, engine: engine, folder: RunningDaemon.jobsFolder(settings),
+      settings: RunningDaemon.jobSettings(settings), issuers: settings.issuers, executables: executables, log: logger)
     report = StatusReporter(
       settings: settings, configuration: configured.path, startedAt: SystemTime().unixMilliseconds, keys: keys,
       database: database, audit: audit, jobs: jobs)
     administration = SocketServer(
-      loop: loop, service: AdminService(owner: geteuid(), engine: engine, status: report.make),
+      loop: loop,
+      service: AdminService(owner: geteuid(), engine: engine, grants: grants, status: report.make),
       settings: RunningDaemon.administrationSettings, log: logger)
   }
 
@@ -103,10 +109,16 @@ final class RunningDaemon: Sendable {
     let version = CountersignVersion.bytes
     server.version = DeviceVersion(major: version.major, minor: version.minor, build: version.build)
     server.capabilities = [.wink, .cbor]
-    server.served = [.message, .cbor, .wink]
+    server.served = [.message, .cbor, .wink, .boundAssertion]
     server.connectionLimit = settings.maximumConnections
     server.connectionsPerUser = max(1, settings.maximumConnections / 2)
     return server
+  }
+
+  /// Beside the jobs' socket.
+  private static func jobsFolder(_ settings: Settings) -> String {
+    let folder = settings.socket.lastIndex(of: "/").map { String(settings.socket[..<$0]) } ?? "."
+    return folder + "/jobs"
   }
 
   private static var administrationSettings: ServerSettings {
@@ -181,12 +193,14 @@ final class RunningDaemon: Sendable {
       let loaded = try configured.load()
       for notice in loaded.notices { logger.notice(notice) }
       await engine.replaceJudge(loaded.settings.rules)
+      await grants.replaceIssuers(loaded.settings.issuers)
       executables.wanted.withLock { $0 = loaded.settings.rules.wantsExecutableDigests }
       report.noteReload(rules: loaded.settings.rules.rules.count)
       logger.notice("configuration read again: \(counted(report.rules, "rule")) in force")
       var rest = loaded.settings
       rest.rules = settings.rules
-      if rest != settings { logger.warning("settings other than the rules need a restart") }
+      rest.issuers = settings.issuers
+      if rest != settings { logger.warning("settings other than rules and issuers need a restart") }
     } catch {
       logger.error("configuration not taken, the rules in force stay: \(error)")
       report.noteRefusedReload("\(error)")
@@ -199,6 +213,7 @@ final class RunningDaemon: Sendable {
     logger.info("stopping")
     await jobs.stop(within: RunningDaemon.patience)
     await administration.stop(within: 0)
+    await grants.stop()
     await engine.settle()
     executables.stop()
     await keys.stop()

@@ -92,19 +92,24 @@ package struct Prospect: Equatable, Sendable {
   package let dependsOnAccount: Bool
   /// Whether one of them lets the caller count as verified.
   package let userVerification: Bool
+  /// Whether one of them binds claims.
+  package let bindsClaims: Bool
 
   /// The one that will decide, where it is known.
   package var rule: String? { rules.count == 1 ? rules[0] : nil }
 
-  init(rules: [String], dependsOnAccount: Bool, userVerification: Bool) {
+  init(rules: [String], dependsOnAccount: Bool, userVerification: Bool, bindsClaims: Bool = false) {
     self.rules = rules
     self.dependsOnAccount = dependsOnAccount
     self.userVerification = userVerification
+    self.bindsClaims = bindsClaims
   }
 
   /// What is known once the decision has been made.
   package init(_ presence: borrowing Presence) {
-    self.init(rules: [presence.rule], dependsOnAccount: false, userVerification: presence.userVerification)
+    self.init(
+      rules: [presence.rule], dependsOnAccount: false, userVerification: presence.userVerification,
+      bindsClaims: presence.terms.bindsClaims)
   }
 }
 

@@ -59,7 +59,8 @@ package struct RuleBook: Judge, Equatable {
     if allowing.isEmpty { throw Refusal(reason: refusal(by: first, of: inquiry) ?? "") }
     return Prospect(
       rules: candidates.map(\.name), dependsOnAccount: candidates.contains { !$0.accounts.isEmpty },
-      userVerification: allowing.contains { $0.terms.userVerification })
+      userVerification: allowing.contains { $0.terms.userVerification },
+      bindsClaims: allowing.contains { $0.terms.bindsClaims })
   }
 
   private func verdict(_ inquiry: Inquiry, _ rule: String, _ terms: Terms) -> Verdict {

@@ -46,7 +46,7 @@ struct Channel {
     case .cancel:
       if !frame.payload.isEmpty { return .reply(.error(.invalidLength)) }
       return isBusy ? .cancel : .nothing
-    case .wink, .message, .cbor, .administration:
+    case .wink, .message, .cbor, .administration, .boundAssertion:
       guard served.contains(command) else { return .reply(.error(.invalidCommand)) }
       fallthrough
     case .ping, .initialize:

@@ -25,6 +25,8 @@ package final class EventLoop: SerialExecutor, TaskExecutor, Sendable {
 
     package static let read = Interest(rawValue: CS_EVENT_READ)
     package static let write = Interest(rawValue: CS_EVENT_WRITE)
+    /// An exceptional condition, such as a change of a file of cgroups(7).
+    package static let priority = Interest(rawValue: CS_EVENT_PRIORITY)
     /// Told only: both directions are closed, or the socket has an error.
     package static let hangup = Interest(rawValue: CS_EVENT_HANGUP | CS_EVENT_ERROR)
   }

@@ -349,6 +349,13 @@ package actor SocketServer<Service: FrameService> {
     finishStopping()
   }
 
+  /// Closes everything at once. What is in progress is cancelled, and its answers go nowhere.
+  package func abort() {
+    isStopping = true
+    entrances.close()
+    for client in Array(clients.values) { close(client, "ended") }
+  }
+
   /// Takes no more connections and no more requests, lets those in progress finish, answers them, closes.
   ///
   /// - Parameter nanoseconds: after which requests are cancelled. A service that then still does not answer is left

@@ -6,7 +6,8 @@ import Testing
   @Test(arguments: [
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
     " credential", " credential list", " credential show", " credential delete", " pin", " pin set", " pin change",
-    " pin status", " policy", " policy check", " policy explain",
+    " pin status", " policy", " policy check", " policy explain", " grant", " grant create",
+    " grant list", " grant revoke",
   ])
   func helps(command: String) throws {
     for option in ["--help", "-h"] {
@@ -48,6 +49,15 @@ import Testing
     ("pin status", ["--json", "--out", "--admin-socket", "--socket", "--timeout", "--help"]),
     ("info", ["--json", "--out", "--socket", "--timeout", "--help"]),
     ("status", ["--json", "--out", "--admin-socket", "--timeout", "--help"]),
+    (
+      "grant create",
+      [
+        "--rule", "--uid", "--ttl", "--signatures", "--rp-id", "--claim", "--oidc-token-file", "--pid", "--cgroup",
+        "--format", "--out", "--admin-socket", "--timeout", "--help",
+      ]
+    ),
+    ("grant list", ["--json", "--out", "--admin-socket", "--timeout", "--help"]),
+    ("grant revoke", ["--admin-socket", "--timeout", "--help"]),
     ("policy check", ["--json", "--out", "--help"]),
     (
       "policy explain",
@@ -58,7 +68,10 @@ import Testing
       ]
     ),
     ("verify registration", ["--options", "--response", "--origin", "--out", "--help"]),
-    ("verify assertion", ["--options", "--credential", "--response", "--origin", "--out", "--help"]),
+    (
+      "verify assertion",
+      ["--options", "--credential", "--response", "--origin", "--require-claims", "--out", "--help"]
+    ),
   ])
   func helpNamesExactlyTheOptions(command: String, options: [String]) {
     let transcript = Transcript()

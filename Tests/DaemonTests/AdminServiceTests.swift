@@ -16,7 +16,10 @@ private final class AdminFixture: Sendable {
   let store = MemoryStore()
   let audit = MemoryAudit()
   let keys = MemoryKeyStore()
+  private let folder = TemporaryDirectory()
   private let executor: ThreadExecutor
+  private let loop: EventLoop
+  private let digests: ExecutableDigests
   private let service: AdminService
 
   init(rules: [Rule] = []) throws {
@@ -30,12 +33,18 @@ private final class AdminFixture: Sendable {
         kind: "software", connection: "", manufacturer: "", vendor: "", firmware: "", state: "ready", loadedKeys: 0,
         queue: 0, reconnections: 0),
       auditLog: StatusReport.AuditLog(path: "/a", state: "ready"))
-    service = AdminService(
-      owner: 7, engine: AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor),
-      status: { report })
+    let engine = AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor)
+    loop = try EventLoop(name: "sockets")
+    digests = try ExecutableDigests(wanted: false)
+    let grants = JobGrants(
+      loop: loop, engine: engine, folder: folder.path("jobs"), settings: ServerSettings(), issuers: [],
+      executables: digests, log: .silent)
+    service = AdminService(owner: 7, engine: engine, grants: grants, status: { report })
   }
 
   deinit {
+    digests.stop()
+    loop.stop()
     executor.stop()
   }
 

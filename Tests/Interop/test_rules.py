@@ -1,7 +1,5 @@
 """What a rule can say: whom it means, how often, when, for which accounts. And which of several rules decides."""
 
-import contextlib
-import ctypes
 import hashlib
 import json
 import os
@@ -27,6 +25,7 @@ from harness import (
     sha256,
     status_of,
 )
+from namespaces import NEW_USERS, as_mapped_root, make_dumpable, unshare
 from test_policy import DENIED, control_group, needs_root, removed, rule, tries  # noqa: F401
 
 CONTAINER = "0123456789abcdef" * 4
@@ -144,12 +143,6 @@ def test_rules_by_socket(make_daemon):
         assert status_of(lambda: register(ctap, "other.example.com")) == DENIED
 
 
-def own_user_namespace():
-    """unshare(2) with CLONE_NEWUSER, which Python has only since 3.12."""
-    if ctypes.CDLL(None, use_errno=True).unshare(0x10000000) != 0:
-        raise OSError(ctypes.get_errno(), "unshare")
-
-
 @needs_root
 def test_users_of_another_user_namespace(make_daemon):
     """A mapped uid is the number that the host gave it; who is not mapped on the host's side is nobody."""
@@ -165,30 +158,11 @@ def test_users_of_another_user_namespace(make_daemon):
     def inside(party):
         def work():
             # Root of its own namespace: 0 in there is `first` out here.
-            ready, go = os.pipe(), os.pipe()
-            child = os.fork()
-            if child == 0:
-                with contextlib.suppress(BaseException):
-                    os.setgroups([])
-                    own_user_namespace()
-                    os.write(ready[1], b"x")
-                    os.read(go[0], 1)
-                    os.setgid(0)
-                    os.setuid(0)
-                    assert os.getuid() == 0
-                    ctap = ctap2(daemon.socket)
-                    with ctap.device:
-                        os._exit(status_of(lambda: register(ctap, party)))
-                os._exit(255)
-            os.close(ready[1])
-            os.close(go[0])
-            assert os.read(ready[0], 1)
-            Path(f"/proc/{child}/uid_map").write_text(f"0 {first} 1000\n")
-            Path(f"/proc/{child}/gid_map").write_text(f"0 {first} 1000\n")
-            os.write(go[1], b"x")
-            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            ctap = ctap2(daemon.socket)
+            with ctap.device:
+                return status_of(lambda: register(ctap, party))
 
-        return in_another_process(work)
+        return as_mapped_root(first, work)
 
     assert inside("mapped.example.com") == 0
     # Being called root in there means nothing out here.
@@ -213,9 +187,8 @@ def test_the_unprivileged_namespace_of_a_user_changes_nothing(make_daemon):
             os.setgroups([])
             os.setgid(nobody.pw_gid)
             os.setuid(nobody.pw_uid)
-            # setuid(2) has taken /proc/self away (PR_SET_DUMPABLE).
-            ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
-            own_user_namespace()
+            make_dumpable()
+            unshare(NEW_USERS)
             Path("/proc/self/setgroups").write_text("deny")
             Path("/proc/self/uid_map").write_text(f"0 {nobody.pw_uid} 1\n")
             assert os.getuid() == 0

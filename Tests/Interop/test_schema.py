@@ -45,6 +45,7 @@ VALID = [
     with_rule(rate={"perMinute": 1}), with_rule(rate={"perMinute": 60000, "burst": 60000}),
     with_rule(operations=["register"], maxRegistrations=0),
     with_rule(hours="Mon-Fri 08:00-18:00 UTC"), with_rule(hours=["22:00-06:00 local", "Sat,Sun 00:00-24:00 UTC"]),
+    {"issuers": []}, {"issuers": [{"issuer": "https://a.example", "audience": "a", "jwksFile": "/no/such/file/here"}]},
     with_rule(requireGrant=True, requireClaims={"repository": "org/*", "ref": ["a", "b"]}, bindClaims=True),
 ]
 
@@ -54,6 +55,9 @@ INVALID = [
     {"socket": "a"}, {"socket": "/" + "a" * 107}, {"socketMode": "660"}, {"socketMode": "0888"}, {"socketMode": 432},
     {"limits": {"connections": 0}}, {"limits": {"credentials": 1.5}}, {"limits": {"connections": 65537}},
     {"log": {"level": "warn"}}, {"$schema": 5},
+    {"issuers": [{}]}, {"issuers": [{"issuer": "x", "audience": "a"}]}, {"issuers": [{"issuer": "", "audience": "a", "jwksFile": "/x"}]},
+    {"issuers": [{"issuer": "x", "audience": "a", "jwksFile": "x"}]},
+    {"issuers": [{"issuer": "x", "audience": "a", "jwksFile": "/x", "keys": []}]},
     with_rule(name=None), with_rule(name=""), with_rule(callers=None), with_rule(callers=[]), with_rule(callers=[{}]),
     with_rule(callers=[{"user": "root"}, {"user": "root"}]), with_rule(operations=None), with_rule(operations=[]),
     with_rule(operations=["sign"]), with_rule(operations=["register", "register"]), with_rule(relyingParties=None),
@@ -87,6 +91,7 @@ BEYOND = [
     {"rules": [RULE, {**RULE, "name": "s"}]},
     {"rules": [RULE, {**RULE, "name": "s", "userVerification": True}]},
     {"tpm": {"softwareDirectory": "/x"}},
+    {"issuers": [{"issuer": "x", "audience": a, "jwksFile": "/x"} for a in "ab"]},
     with_rule(hours="Mon 08:00-08:00 UTC"),
 ]
 

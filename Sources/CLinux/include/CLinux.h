@@ -26,6 +26,9 @@ int cs_lock_exclusively(int descriptor);
 /// Ends that lock at once, whoever else has a copy of the descriptor.
 void cs_unlock(int descriptor);
 
+/// Sets a file's access list (acl(5)) to these bytes, which have the form of the extended attribute; -1 with errno.
+int cs_set_access_list(const char *path, const void *list, size_t count);
+
 /// eventfd(2) with EFD_CLOEXEC; -1 with errno.
 int cs_eventfd(void);
 /// Names the calling thread; at most 15 bytes count.
@@ -55,6 +58,7 @@ int cs_peer_pidfd(int descriptor);
 
 /// epoll(7).
 #define CS_EVENT_READ 0x001u
+#define CS_EVENT_PRIORITY 0x002u
 #define CS_EVENT_WRITE 0x004u
 #define CS_EVENT_ERROR 0x008u
 #define CS_EVENT_HANGUP 0x010u

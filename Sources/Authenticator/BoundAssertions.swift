@@ -1,0 +1,101 @@
+internal import AuditLog
+internal import CTAP
+internal import Crypto
+internal import Platform
+package import Policy
+internal import WebAuthn
+
+/// Assertions that prove the claims of a job's grant: over client data that is composed here, and by nobody else.
+extension AuthenticatorEngine {
+  /// Answers a frame of command 0x41.
+  ///
+  /// - Parameters:
+  ///   - payload: see ``CTAP/BoundAssertionRequest``, any bytes
+  ///   - caller: whose channel it came from; one request at a time
+  /// - Returns: a status byte, then the response; CTAP1_ERR_INVALID_COMMAND where the rule that decides binds no claims
+  package func respond(toBound payload: [UInt8], from caller: Caller) async -> [UInt8] {
+    // As another command does, it ends what one has begun.
+    channels[caller.connection]?.endWalk()
+    do throws(CTAPStatus) {
+      guard payload.count <= AuthenticatorLimits.maximumMessageSize else { throw CTAPStatus.requestTooLarge }
+      let request = try BoundAssertionRequest(decoding: payload)
+      try gate.enter()
+      defer { gate.leave() }
+      return try await boundAssertion(request, for: caller).encoded()
+    } catch {
+      return error.encoded()
+    }
+  }
+
+  private func boundAssertion(
+    _ request: BoundAssertionRequest, for caller: Caller
+  ) async throws(CTAPStatus) -> BoundAssertionResponse {
+    let id = request.assertion.relyingPartyID
+    let prospect = try await foresee(Inquiry(caller, .authenticate, .relyingParty(id)))
+    guard prospect.bindsClaims, let grant = caller.grant else { throw .invalidCommand }
+    let origin: Origin
+    do {
+      origin = try Origin(request.origin)
+      try RelyingPartyID.check(id, isAllowedFor: origin)
+    } catch {
+      throw .invalidParameter
+    }
+    let claims = BoundClaims.serialized(grant.claims.values)
+    let clientData = CollectedClientData(
+      type: CollectedClientData.assertion,
+      challenge: BoundClaims.challenge(request.challenge, boundTo: claims), origin: origin.description
+    ).serialized()
+    var assertion = request.assertion
+    assertion.clientDataHash = SHA256.hash(clientData)
+    let response = try await getAssertion(assertion, bindsClaims: true, on: channel(of: caller), for: caller)
+    return BoundAssertionResponse(clientDataJSON: clientData, claims: claims, assertion: response)
+  }
+}
+
+// MARK: Grants
+
+extension AuthenticatorEngine {
+  /// Lets a grant begin, once its record is on disk.
+  ///
+  /// - Parameters:
+  ///   - grant: of which nobody knows yet
+  ///   - deadline: CLOCK_BOOTTIME in nanoseconds
+  ///   - operations: registrations and assertions that it may have; nil for no limit
+  ///   - caller: on the operator's socket
+  /// - Throws: ``OperatorRefusal``
+  package func begin(
+    _ grant: Grant, until deadline: UInt64, operations: Int?, for caller: Caller
+  ) async throws(OperatorRefusal) {
+    guard caller.isOperator else { throw OperatorRefusal(description: "grants are the operator's") }
+    do throws(Failure) {
+      try await record(grantRecord(grant, "grant.create", caller, reason: nil))
+    } catch {
+      throw OperatorRefusal(description: error.reason)
+    }
+    ledger.begin(grant, until: deadline, operations: operations)
+  }
+
+  /// Ends a grant at once: what is signed from here on is not given out.
+  package func end(_ grant: Grant, reason: String) async {
+    ledger.end(grant: grant.id)
+    await recordQuietly(grantRecord(grant, "grant.end", .daemon, reason: reason))
+  }
+
+  /// nil where there is no limit, or the grant has ended.
+  package func operationsLeft(of grant: Grant) -> Int? {
+    ledger.operationsLeft(ofGrant: grant.id)
+  }
+
+  /// The names of the rules in force.
+  package var ruleNames: Set<String> { judge.ruleNames }
+
+  private func grantRecord(_ grant: Grant, _ detail: String, _ caller: Caller, reason: String?) -> AuditRecord {
+    var record = AuditRecord(.allowed, "grant", caller, environment.time)
+    record.detail = detail
+    record.rule = grant.rule
+    record.grant = grant.id
+    record.claims = grant.claims.values.isEmpty ? nil : grant.claims.values
+    record.reason = reason
+    return record
+  }
+}

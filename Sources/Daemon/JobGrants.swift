@@ -1,0 +1,286 @@
+internal import Authenticator
+internal import CTAPHID
+internal import IdentityTokens
+internal import Platform
+internal import Policy
+internal import Transports
+
+/// Why there is no grant, for the operator.
+struct GrantError: Error, CustomStringConvertible {
+  let description: String
+}
+
+/// What a grant is asked to be.
+struct GrantRequest {
+  var rule: String
+  var user: UInt32
+  /// Seconds.
+  var lifetime: UInt64
+  /// nil is no limit.
+  var operations: Int?
+  var relyingParties: [RelyingPartyPattern]
+  var claims: [String: String]
+  /// An OIDC ID token, from which the claims come then.
+  var token: String?
+  /// Ends the grant when it ends.
+  var process: Int32?
+  /// As in /proc/PID/cgroup; ends the grant when nothing is left in it.
+  var controlGroup: String?
+}
+
+/// The grants that are alive: each has a folder with a socket of its own, and ends with its time, its count, its process,
+/// its control group or the operator's word. Nothing of them outlives the daemon.
+actor JobGrants {
+  /// One grant's socket, and what waits for its end.
+  private final class Job {
+    let grant: Grant
+    let deadline: UInt64
+    let endsAt: Int64
+    let folder: String
+    let server: SocketServer<JobService>
+    var timer: LoopTimer?
+    var sentinel: EndSentinel?
+
+    init(
+      _ grant: Grant, deadline: UInt64, endsAt: Int64, folder: String, server: SocketServer<JobService>
+    ) {
+      self.grant = grant
+      self.deadline = deadline
+      self.endsAt = endsAt
+      self.folder = folder
+      self.server = server
+    }
+  }
+
+  /// Grants at one time.
+  private static let maximumCount = 1024
+  /// Connections of one grant at one time.
+  private static let connections = 16
+  /// Seconds: a week.
+  static let lifetimes: ClosedRange<UInt64> = 1...604_800
+
+  nonisolated let loop: EventLoop
+  private let engine: AuthenticatorEngine
+  private let folder: JobsFolder
+  private let settings: ServerSettings
+  private let executables: ExecutableDigests
+  private let log: Logger
+  private let time: any Timekeeper
+  private var issuers: [TokenIssuer]
+  private var jobs: [String: Job] = [:]
+  /// Those that are used up, until their last answer has left.
+  private var spent: [String: Job] = [:]
+
+  init(
+    loop: EventLoop, engine: AuthenticatorEngine, folder: String, settings: ServerSettings, issuers: [TokenIssuer],
+    executables: ExecutableDigests, log: Logger
+  ) {
+    self.loop = loop
+    self.engine = engine
+    self.folder = JobsFolder(path: folder)
+    self.settings = settings
+    self.issuers = issuers
+    self.executables = executables
+    self.log = log
+    time = SystemTime()
+  }
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }
+
+  func replaceIssuers(_ issuers: [TokenIssuer]) {
+    self.issuers = issuers
+  }
+
+  /// Removes what an earlier daemon left.
+  func prepare() {
+    folder.clear()
+  }
+
+  // MARK: Beginning
+
+  /// Makes a grant and its socket.
+  ///
+  /// - Throws: ``GrantError``, and nothing is left
+  func create(_ request: GrantRequest, by administrator: Caller) async throws -> GrantReport {
+    guard await engine.ruleNames.contains(request.rule) else {
+      throw GrantError(description: "there is no rule \(quoted(request.rule, limit: 64)) in force")
+    }
+    guard jobs.count < Self.maximumCount else {
+      throw GrantError(description: "there are \(jobs.count) grants: no more are made")
+    }
+    let grant = Grant(
+      id: hexadecimal(SystemRandom().bytes(16)), rule: request.rule, user: request.user,
+      relyingParties: request.relyingParties, claims: try claims(of: request))
+    let sentinel = try EndSentinel(process: request.process, controlGroup: request.controlGroup)
+    let nanoseconds = request.lifetime * 1_000_000_000
+    let listener = try folder.makeSocket(for: grant)
+    let place = folder.place(of: grant)
+    let job = Job(
+      grant, deadline: time.monotonicNanoseconds + nanoseconds,
+      endsAt: time.unixMilliseconds + Int64(request.lifetime) * 1000, folder: place, server: server(for: grant))
+    do {
+      // Whoever may not be recorded may not begin.
+      try await engine.begin(grant, until: job.deadline, operations: request.operations, for: administrator)
+      try await job.server.listen(on: listener)
+    } catch {
+      await engine.end(grant, reason: "\(error)")
+      folder.remove(place)
+      throw GrantError(description: "\(error)")
+    }
+    jobs[grant.id] = job
+    watch(job, sentinel, nanoseconds)
+    log.info("grant \(grant.id): rule \(quoted(grant.rule, limit: 64)), uid \(grant.user), \(request.lifetime) s")
+    return await report(job)
+  }
+
+  private func claims(of request: GrantRequest) throws -> Claims {
+    guard let text = request.token else { return Claims(request.claims) }
+    do {
+      let token = try IdentityToken(text, from: issuers, now: time.unixMilliseconds / 1000)
+      return Claims(token.claims, issuer: token.issuer)
+    } catch {
+      throw GrantError(description: "the token proves nothing: \(error)")
+    }
+  }
+
+  private func server(for grant: Grant) -> SocketServer<JobService> {
+    var settings = settings
+    settings.grant = grant
+    settings.connectionLimit = Self.connections
+    settings.connectionsPerUser = Self.connections
+    let service = JobService(inner: CTAPService(engine: engine)) { [weak self] in
+      await self?.endIfUsedUp(grant.id)
+    }
+    return SocketServer(loop: loop, service: service, settings: settings, executables: executables, log: log)
+  }
+
+  private func watch(_ job: Job, _ sentinel: EndSentinel?, _ nanoseconds: UInt64) {
+    let id = job.grant.id
+    job.timer = loop.after(nanoseconds: nanoseconds) { [weak self] in
+      self?.assumeIsolated { $0.endLater(id, "its time is over") }
+    }
+    guard let sentinel else { return }
+    job.sentinel = sentinel
+    do {
+      try sentinel.watch(on: loop) { [weak self] in self?.assumeIsolated { $0.look(at: id) } }
+      // It may have changed before it was watched.
+      look(at: id)
+    } catch {
+      endLater(id, "its end cannot be watched for (\(error))")
+    }
+  }
+
+  /// Something has happened to a grant's process or control group.
+  private func look(at id: String) {
+    guard let sentinel = jobs[id]?.sentinel, sentinel.hasEnded else { return }
+    endLater(id, sentinel.reason)
+  }
+
+  // MARK: Ending
+
+  /// Of a callback of the loop, which cannot wait.
+  private func endLater(_ id: String, _ reason: String) {
+    Task(executorPreference: loop) { await self.end(id, reason) }
+  }
+
+  /// Ends a grant at once: its connections are closed, and what is in progress fails.
+  @discardableResult
+  func end(_ id: String, _ reason: String) async -> Bool {
+    guard let job = jobs.removeValue(forKey: id) else { return false }
+    // First, so that nothing that the TPM signs from here on is given out.
+    await engine.end(job.grant, reason: reason)
+    await job.server.abort()
+    takeDown(job)
+    log.info("grant \(id) has ended: \(reason)")
+    return true
+  }
+
+  /// After the last operation, whose answer still has to leave.
+  private func endIfUsedUp(_ id: String) async {
+    guard let job = jobs[id], await engine.operationsLeft(of: job.grant) == 0, jobs[id] === job else { return }
+    jobs[id] = nil
+    spent[id] = job
+    Task(executorPreference: loop) { await self.finish(id) }
+  }
+
+  private func finish(_ id: String) async {
+    guard let job = spent.removeValue(forKey: id) else { return }
+    let reason = "it is used up"
+    await job.server.stop(within: 10_000_000_000)
+    await engine.end(job.grant, reason: reason)
+    takeDown(job)
+    log.info("grant \(job.grant.id) has ended: \(reason)")
+  }
+
+  private func takeDown(_ job: Job) {
+    if let timer = job.timer { loop.cancel(timer) }
+    job.sentinel?.unwatch(on: loop)
+    job.sentinel = nil
+    folder.remove(job.folder)
+  }
+
+  /// Ends them all.
+  func stop() async {
+    for id in jobs.keys.sorted() { await end(id, "the daemon stops") }
+  }
+
+  // MARK: For the operator
+
+  func list() async -> [GrantReport] {
+    var reports: [GrantReport] = []
+    for job in jobs.values.sorted(by: { ($0.deadline, $0.grant.id) < ($1.deadline, $1.grant.id) }) {
+      reports.append(await report(job))
+    }
+    return reports
+  }
+
+  private func report(_ job: Job) async -> GrantReport {
+    GrantReport(
+      job.grant, socket: job.folder + "/ctap.sock", endsAt: job.endsAt,
+      operationsLeft: await engine.operationsLeft(of: job.grant))
+  }
+}
+
+/// A grant as the admin socket describes it.
+struct GrantReport: Codable, Equatable {
+  var id: String
+  var socket: String
+  var rule: String
+  var uid: UInt32
+  /// RFC 3339, UTC; by the clock at its making.
+  var endsAt: String
+  /// nil is no limit.
+  var signaturesLeft: Int?
+  var rpIds: [String]
+  var claims: [String: String]
+  /// Whose token the claims come from; nil where they were asserted.
+  var claimsIssuer: String?
+
+  init(_ grant: Grant, socket: String, endsAt: Int64, operationsLeft: Int?) {
+    id = grant.id
+    self.socket = socket
+    rule = grant.rule
+    uid = grant.user
+    self.endsAt = Timestamp.text(unixMilliseconds: endsAt)
+    signaturesLeft = operationsLeft
+    rpIds = grant.relyingParties.map(\.description)
+    claims = grant.claims.values
+    claimsIssuer = grant.claims.issuer
+  }
+}
+
+/// The service of one grant's socket: says after each answer that one has been given.
+struct JobService: FrameService {
+  let inner: CTAPService
+  let answered: @Sendable () async -> Void
+
+  func open(_ caller: Caller) async -> Caller { await inner.open(caller) }
+
+  func answer(_ command: FrameCommand, _ payload: [UInt8], in caller: Caller) async -> FrameReply {
+    let reply = await inner.answer(command, payload, in: caller)
+    await answered()
+    return reply
+  }
+
+  func close(_ caller: Caller) async { await inner.close(caller) }
+}

@@ -1,0 +1,88 @@
+import AuditLog
+import Authenticator
+import CBOR
+import Policy
+import TestSupport
+import Testing
+
+/// What a rule says besides yes, as the authenticator keeps it.
+struct RuleTermsTests {
+  private func rule(
+    _ name: String, accounts: [AccountPattern] = [], _ change: (inout Terms) -> Void = { _ in }
+  ) throws -> Rule {
+    var terms = Terms()
+    change(&terms)
+    return Rule(
+      name: name, callers: [CallerPattern(user: 1000)], relyingParties: [try RelyingPartyPattern("example.com")],
+      operations: [.register, .authenticate], accounts: accounts, terms: terms)
+  }
+
+  private func register(_ harness: Harness, user: UInt8, from connection: UInt64 = 1, rk: Bool = true, uv: Bool = false)
+    async throws
+    -> UInt8
+  {
+    var request = Harness.creation("example.com", user: [user])
+    if rk { request[0x07] = .map(["rk": true]) }
+    if uv { request[0x07] = .map(["rk": true, "uv": true]) }
+    return try await harness.send(0x01, request, from: Harness.caller(connection: connection)).status
+  }
+
+  /// Several at once do not all see the last place free.
+  @Test func theMaximumHoldsForRegistrationsAtOnce() async throws {
+    let harness = try Harness(rules: [try rule("r") { $0.maximumRegistrations = 3 }])
+    let statuses = try await withThrowingTaskGroup(of: UInt8.self) { group in
+      for number in 1...12 as ClosedRange<UInt8> {
+        group.addTask { try await register(harness, user: number, from: UInt64(number), rk: number % 2 == 0) }
+      }
+      return try await group.reduce(into: [UInt8]()) { $0.append($1) }
+    }
+    #expect(statuses.count { $0 == 0 } <= 3)
+    while try await register(harness, user: 99) == 0 {}
+    #expect(try await harness.store.count() == 3)
+    let last = harness.audit.records.last
+    #expect(last?.outcome == .failed && last?.reason?.contains("allows 3 credentials") == true)
+  }
+
+  /// Two accounts under two rules, of which one verifies.
+  @Test func theAccountSaysWhoVerifies() async throws {
+    let harness = try Harness(rules: [
+      try rule("every"), try rule("trusted", accounts: [.userHandle([7])]) { $0.userVerification = true },
+    ])
+    // A rule that verifies this account only does not bar the way to the others.
+    #expect(try await register(harness, user: 8) == 0)
+    #expect(try await register(harness, user: 7) == 0x36)
+    #expect(try await register(harness, user: 7, uv: true) == 0)
+    #expect(try await register(harness, user: 8, uv: true) == 0x27)
+    // Verified, only the account of the rule that verifies is left.
+    let request: CBORMap = [
+      1: .text("example.com"), 2: .bytes([UInt8](repeating: 1, count: 32)), 5: .map([.text("uv"): .boolean(true)]),
+    ]
+    let answer = try await harness.send(0x02, request)
+    #expect(answer.status == 0)
+    #expect(answer.body[5] == nil)
+    guard case .bytes(let data)? = answer.body[2], case .map(let user)? = answer.body[4] else {
+      Issue.record("no assertion")
+      return
+    }
+    #expect(data[32] == 0x05 && user[.text("id")] == .bytes([7]))
+    // Not verified, both are there, the newest first.
+    let plain = try await harness.send(0x02, [1: .text("example.com"), 2: .bytes([UInt8](repeating: 1, count: 32))])
+    #expect(plain.body[5] == .unsigned(2))
+    let next = try await harness.send(0x08)
+    #expect(next.status == 0)
+    #expect(harness.audit.records.suffix(2).map(\.rule) == ["trusted", "every"])
+  }
+
+  @Test func aRateOfSignaturesThroughTheAuthenticator() async throws {
+    let harness = try Harness(rules: [try rule("r") { $0.rate = Rate(perMinute: 6, burst: 2) }])
+    #expect(try await register(harness, user: 1) == 0)
+    let request: CBORMap = [1: .text("example.com"), 2: .bytes([UInt8](repeating: 1, count: 32))]
+    #expect(try await harness.send(0x02, request).status == 0)
+    #expect(try await harness.send(0x02, request).status == 0x27)
+    harness.time.advance(by: .seconds(10))
+    #expect(try await harness.send(0x02, request).status == 0)
+    // Rules that are read again and keep their name give nothing back.
+    await harness.engine.replaceJudge(try RuleBook([try rule("r") { $0.rate = Rate(perMinute: 6, burst: 2) }]))
+    #expect(try await harness.send(0x02, request).status == 0x27)
+  }
+}
