@@ -14,6 +14,12 @@ SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 UDEVDIR ?= $(PREFIX)/lib/udev/rules.d
 SYSCONFDIR ?= /etc
 
+# One place has the version; CHANGELOG.md and debian/changelog are held to it by Tests/Interop/test_package.py.
+VERSION := $(shell sed -n 's/.*static let text = "\(.*\)"/\1/p' Sources/Platform/CountersignVersion.swift)
+# For the tests of upgrades: make deb DEB_VERSION_SUFFIX=+test1
+DEB_VERSION_SUFFIX ?=
+DEB_VERSION := $(VERSION)$(DEB_VERSION_SUFFIX)
+
 # The floors of the house stay apart: an import of what Package.swift does not put below a room is an error, and
 # Tests/Interop/test_rooms.py finds those that are below it but not listed.
 CHECKS := --explicit-target-dependency-import-check error
@@ -27,7 +33,8 @@ export SWIFT PYTHON
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: build bench demo test lint install clean asan tsan valgrind interop fuzz demo-prerequisites test-prerequisites
+.PHONY: build bench demo test lint install clean asan tsan valgrind interop fuzz deb \
+  demo-prerequisites test-prerequisites deb-prerequisites
 
 build:
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersignd
@@ -66,6 +73,9 @@ lint:
 demo-prerequisites:
 	@Tests/Tools/prerequisites.sh demo
 
+deb-prerequisites:
+	@Tests/Tools/prerequisites.sh deb
+
 test-prerequisites:
 	@Tests/Tools/prerequisites.sh test
 
@@ -79,6 +89,8 @@ test-prerequisites:
 $(RELEASE)/countersign $(RELEASE)/countersignd:
 	$(MAKE) build
 
+SERVICES := countersignd.service
+
 install: $(RELEASE)/countersign $(RELEASE)/countersignd
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
 	  $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
@@ -89,14 +101,31 @@ install: $(RELEASE)/countersign $(RELEASE)/countersignd
 	install -m 0644 man/countersign.json.5 $(DESTDIR)$(MANDIR)/man5/
 	install -m 0644 man/countersignd.8 $(DESTDIR)$(MANDIR)/man8/
 	install -m 0644 README.md SECURITY.md CHANGELOG.md LICENSE $(DESTDIR)$(DOCDIR)/
-	sed 's|/usr/local/sbin|$(SBINDIR)|' systemd/countersignd.service > $(DESTDIR)$(UNITDIR)/countersignd.service
-	chmod 0644 $(DESTDIR)$(UNITDIR)/countersignd.service
+	for unit in $(SERVICES); do \
+	  sed 's|/usr/local/sbin|$(SBINDIR)|' systemd/$$unit > $(DESTDIR)$(UNITDIR)/$$unit && \
+	  chmod 0644 $(DESTDIR)$(UNITDIR)/$$unit || exit 1; done
 	install -m 0644 systemd/countersignd.socket $(DESTDIR)$(UNITDIR)/
 	install -m 0644 systemd/countersign.sysusers $(DESTDIR)$(SYSUSERSDIR)/countersign.conf
-	install -m 0644 udev/60-countersign.rules $(DESTDIR)$(UDEVDIR)/
+	install -m 0644 udev/72-countersign.rules $(DESTDIR)$(UDEVDIR)/
 	install -m 0644 systemd/countersign.json $(DESTDIR)$(DOCDIR)/countersign.json.example
 	test -e $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json || \
 	  install -m 0644 systemd/countersign.json $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json
+
+# What a package is made of besides the programs.
+PACKAGED := Makefile README.md SECURITY.md CHANGELOG.md LICENSE debian man systemd udev
+DEB_TREE := .build/deb/countersign-$(DEB_VERSION)
+
+# .build/deb/countersign_VERSION_ARCHITECTURE.deb, of the programs that `make build` leaves. dpkg-buildpackage writes into
+# the folder above its tree, so that gets a copy of its own. Its variables are not those of this make.
+deb: deb-prerequisites build
+	rm -rf $(DEB_TREE)
+	mkdir -p $(DEB_TREE)
+	cp -R $(PACKAGED) $(DEB_TREE)/
+	sed -i '1s/([^)]*)/($(DEB_VERSION))/' $(DEB_TREE)/debian/changelog
+	cd $(DEB_TREE) && env -u MAKEFLAGS -u MAKEOVERRIDES -u MAKELEVEL COUNTERSIGN_PROGRAMS=$(abspath $(RELEASE)) \
+	  dpkg-buildpackage --build=binary --no-check-builddeps --unsigned-changes
+	rm -rf $(DEB_TREE)
+	@ls .build/deb/countersign_$(DEB_VERSION)_*.deb
 
 clean:
 	rm -rf .build .build-asan .build-tsan .build-fuzz .venv

@@ -16,7 +16,7 @@ INSTALLED = {
     "usr/local/lib/systemd/system/countersignd.service": 0o644,
     "usr/local/lib/systemd/system/countersignd.socket": 0o644,
     "usr/local/lib/sysusers.d/countersign.conf": 0o644,
-    "usr/local/lib/udev/rules.d/60-countersign.rules": 0o644,
+    "usr/local/lib/udev/rules.d/72-countersign.rules": 0o644,
     "usr/local/share/doc/countersign/CHANGELOG.md": 0o644,
     "usr/local/share/doc/countersign/LICENSE": 0o644,
     "usr/local/share/doc/countersign/README.md": 0o644,

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what `make demo` or `make test` needs and is not there, saying what; silent where nothing is missing.
-# Usage: prerequisites.sh demo|test
+# Installs what `make demo`, `make deb` or `make test` needs and is not there, saying what; silent where nothing is missing.
+# Usage: prerequisites.sh demo|deb|test
 set -eu
 
 say() { printf 'countersign: %s\n' "$*"; }
@@ -23,6 +23,9 @@ fi
 # What Swift links with (g++ brings the C and C++ libraries' headers and start files), what the programs link with, the
 # software TPM, what strips them, and what the relying party of the demonstration is written in.
 packages="g++ libtss2-dev libssl-dev libcbor-dev libsqlite3-dev libpsl-dev libunistring-dev zlib1g-dev swtpm binutils python3 python3-venv"
+# What makes the package. (systemd and udev say where their files go.)
+packaging="debhelper dpkg-dev fakeroot pkgconf systemd udev"
+if [ "${1:-test}" = deb ]; then packages="$packages $packaging"; fi
 # A TPM of other agents' making, as a stranger to the daemon sees it; a second client that we did not write; and where
 # memory is looked after.
 if [ "${1:-test}" = test ]; then packages="$packages tpm2-tools libfido2-dev valgrind"; fi
