@@ -26,9 +26,9 @@ packages="g++ libtss2-dev libssl-dev libcbor-dev libsqlite3-dev libpsl-dev libun
 # What makes the package. (systemd and udev say where their files go.)
 packaging="debhelper dpkg-dev fakeroot pkgconf systemd udev"
 if [ "${1:-test}" = deb ]; then packages="$packages $packaging"; fi
-# A TPM of other agents' making, as a stranger to the daemon sees it; a second client that we did not write; and where
-# memory is looked after.
-if [ "${1:-test}" = test ]; then packages="$packages tpm2-tools libfido2-dev valgrind"; fi
+# A TPM of other agents' making, as a stranger to the daemon sees it; a second client that we did not write; where memory
+# is looked after; and what makes the package and finds fault with it.
+if [ "${1:-test}" = test ]; then packages="$packages tpm2-tools libfido2-dev valgrind $packaging lintian"; fi
 
 command -v dpkg-query >/dev/null 2>&1 ||
   fail "this is no Debian or Ubuntu: install your system's equivalents of: $packages"
