@@ -12,6 +12,9 @@ DOCDIR ?= $(PREFIX)/share/doc/countersign
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 UDEVDIR ?= $(PREFIX)/lib/udev/rules.d
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 SYSCONFDIR ?= /etc
 
 # One place has the version; CHANGELOG.md and debian/changelog are held to it by Tests/Interop/test_package.py.
@@ -33,7 +36,7 @@ export SWIFT PYTHON
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: build bench demo test lint install clean asan tsan valgrind interop fuzz deb \
+.PHONY: build bench demo test lint install clean asan tsan valgrind interop fuzz deb deb-check tarball \
   demo-prerequisites test-prerequisites deb-prerequisites
 
 build:
@@ -91,10 +94,22 @@ $(RELEASE)/countersign $(RELEASE)/countersignd:
 
 SERVICES := countersignd.service
 
+# $(call completions,SHELL,PLACE): made from what the programs say of themselves.
+define completions
+	$(RELEASE)/countersign completion $(1) > $(call $(2),countersign)
+	$(RELEASE)/countersignd --help | \
+	  $(RELEASE)/countersign completion $(1) --program countersignd > $(call $(2),countersignd)
+	chmod 0644 $(call $(2),countersign) $(call $(2),countersignd)
+endef
+bash-place = $(DESTDIR)$(BASHDIR)/$(1)
+zsh-place = $(DESTDIR)$(ZSHDIR)/_$(1)
+fish-place = $(DESTDIR)$(FISHDIR)/$(1).fish
+
 install: $(RELEASE)/countersign $(RELEASE)/countersignd
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
 	  $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
-	  $(DESTDIR)$(UDEVDIR) $(DESTDIR)$(SYSCONFDIR)/countersign/conf.d
+	  $(DESTDIR)$(UDEVDIR) $(DESTDIR)$(SYSCONFDIR)/countersign/conf.d \
+	  $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersign $(DESTDIR)$(BINDIR)/countersign
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersignd $(DESTDIR)$(SBINDIR)/countersignd
 	install -m 0644 man/countersign.1 $(DESTDIR)$(MANDIR)/man1/
@@ -107,6 +122,9 @@ install: $(RELEASE)/countersign $(RELEASE)/countersignd
 	install -m 0644 systemd/countersignd.socket $(DESTDIR)$(UNITDIR)/
 	install -m 0644 systemd/countersign.sysusers $(DESTDIR)$(SYSUSERSDIR)/countersign.conf
 	install -m 0644 udev/72-countersign.rules $(DESTDIR)$(UDEVDIR)/
+	$(call completions,bash,bash-place)
+	$(call completions,zsh,zsh-place)
+	$(call completions,fish,fish-place)
 	install -m 0644 systemd/countersign.json $(DESTDIR)$(DOCDIR)/countersign.json.example
 	test -e $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json || \
 	  install -m 0644 systemd/countersign.json $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json
@@ -126,6 +144,25 @@ deb: deb-prerequisites build
 	  dpkg-buildpackage --build=binary --no-check-builddeps --unsigned-changes
 	rm -rf $(DEB_TREE)
 	@ls .build/deb/countersign_$(DEB_VERSION)_*.deb
+
+# What Debian's own checker says of it. Silent where it finds nothing.
+deb-check: deb
+	lintian --allow-root --fail-on error,warning .build/deb/countersign_$(DEB_VERSION)_*.deb
+
+ARCHITECTURE := $(shell uname -m)
+TARBALL := countersign-$(VERSION)-linux-$(ARCHITECTURE)
+
+# .build/countersign-VERSION-linux-ARCHITECTURE.tar.gz: what `make install` installs, and install.sh, which puts it there.
+tarball: $(RELEASE)/countersign $(RELEASE)/countersignd
+	rm -rf .build/$(TARBALL)
+	$(MAKE) install DESTDIR=.build/$(TARBALL) PREFIX=/usr/local
+	rm -r .build/$(TARBALL)/etc
+	install -m 0755 systemd/install.sh .build/$(TARBALL)/install.sh
+	install -m 0644 README.md LICENSE .build/$(TARBALL)/
+	tar --create --gzip --file .build/$(TARBALL).tar.gz --directory .build --owner=root:0 --group=root:0 --sort=name \
+	  $(TARBALL)
+	rm -rf .build/$(TARBALL)
+	@ls .build/$(TARBALL).tar.gz
 
 clean:
 	rm -rf .build .build-asan .build-tsan .build-fuzz .venv

@@ -23,6 +23,7 @@ struct Arguments {
     case pinCredential = "--pin-credential"
     case newPINFile = "--new-pin-file"
     case newPINCredential = "--new-pin-credential"
+    case program = "--program"
     case help = "--help"
 
     var takesValue: Bool { self != .json && self != .yes && self != .help }

@@ -4,6 +4,7 @@ enum Command: String, CaseIterable {
   case authenticate
   case info
   case status
+  case completion
   case credentialList = "credential list"
   case credentialShow = "credential show"
   case credentialDelete = "credential delete"
@@ -20,6 +21,7 @@ enum Command: String, CaseIterable {
       [.input, .output, .origin, .userHandle, .credential, .pinFile, .pinCredential, .socket, .timeout]
     case .info: [.json, .output, .socket, .timeout]
     case .status: [.json, .output, .adminSocket, .timeout]
+    case .completion: [.program, .output]
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
     case .credentialDelete: [.yes, .json, .output, .adminSocket, .timeout]
@@ -36,6 +38,7 @@ enum Command: String, CaseIterable {
   var operandName: String? {
     switch self {
     case .credentialShow, .credentialDelete: "credential ID"
+    case .completion: "shell"
     default: nil
     }
   }
@@ -47,6 +50,7 @@ enum Command: String, CaseIterable {
     case .authenticate: "cannot authenticate"
     case .info: "cannot get the authenticator's information"
     case .status: "cannot get the daemon's status"
+    case .completion: "cannot make a completion"
     case .credentialList: "cannot list credentials"
     case .credentialShow: "cannot show the credential"
     case .credentialDelete: "cannot delete the credential"
@@ -64,6 +68,7 @@ enum Command: String, CaseIterable {
     case .authenticate: try Commands.authenticate(context)
     case .info: try Commands.info(context)
     case .status: try Commands.status(context)
+    case .completion: try Commands.completion(context)
     case .credentialList: try Commands.listCredentials(context)
     case .credentialShow: try Commands.showCredential(context)
     case .credentialDelete: try Commands.deleteCredential(context)

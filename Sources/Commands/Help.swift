@@ -6,6 +6,7 @@ enum Help {
     case .authenticate: authenticate
     case .info: info
     case .status: status
+    case .completion: completion
     case .credentialList: credentialList
     case .credentialShow: credentialShow
     case .credentialDelete: credentialDelete
@@ -27,6 +28,7 @@ enum Help {
       authenticate         answer a relying party's challenge
       info                 show what the authenticator can do
       status               show how the daemon is (for the operator)
+      completion           print a script that completes command lines in a shell
       credential list      list the credentials (for the operator)
       credential show      show one of them
       credential delete    remove one of them
@@ -211,6 +213,23 @@ enum Help {
 
     Example:
       sudo countersign status
+
+    """
+
+  private static let completion = """
+    Usage: countersign completion bash|zsh|fish [OPTION]...
+
+    Prints a script that completes the command line of countersign in a shell, or that
+    of another of our programs. The packages bring them all; this is for other places.
+
+    Options:
+      --program NAME     of this program, whose --help is standard input
+      --out FILE         write the script to FILE, not to standard output
+      --help             show this text
+
+    Example:
+      source <(countersign completion bash)
+      countersignd --help | countersign completion fish --program countersignd
 
     """
 

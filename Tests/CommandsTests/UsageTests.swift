@@ -6,7 +6,7 @@ import Testing
   @Test(arguments: [
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
     " credential", " credential list", " credential show", " credential delete", " pin", " pin set", " pin change",
-    " pin status",
+    " pin status", " completion",
   ])
   func helps(command: String) throws {
     for option in ["--help", "-h"] {
@@ -48,6 +48,7 @@ import Testing
     ("pin status", ["--json", "--out", "--admin-socket", "--socket", "--timeout", "--help"]),
     ("info", ["--json", "--out", "--socket", "--timeout", "--help"]),
     ("status", ["--json", "--out", "--admin-socket", "--timeout", "--help"]),
+    ("completion", ["--program", "--out", "--help"]),
     ("verify registration", ["--options", "--response", "--origin", "--out", "--help"]),
     ("verify assertion", ["--options", "--credential", "--response", "--origin", "--out", "--help"]),
   ])

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from test_install import INSTALLED, tree
+
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ROOT / "systemd"
 SERVICES = ["countersignd.service", "countersign-hid.service"]
@@ -20,6 +22,12 @@ PACKAGED = {
     "usr/bin/countersign",
     "usr/lib/sysusers.d/countersign.conf",
     "usr/sbin/countersignd",
+    "usr/share/bash-completion/completions/countersign",
+    "usr/share/bash-completion/completions/countersignd",
+    "usr/share/fish/vendor_completions.d/countersign.fish",
+    "usr/share/fish/vendor_completions.d/countersignd.fish",
+    "usr/share/zsh/vendor-completions/_countersign",
+    "usr/share/zsh/vendor-completions/_countersignd",
     "usr/share/doc/countersign/CHANGELOG.md",
     "usr/share/doc/countersign/README.md",
     "usr/share/doc/countersign/SECURITY.md",
@@ -117,7 +125,7 @@ def packages(programs):
         # Nothing is compiled, and nothing is installed here.
         succeed(
             "make", "--old-file=build", "--old-file=deb-prerequisites", "deb", f"RELEASE={programs}",
-            f"DEB_VERSION_SUFFIX={suffix}",
+            f"DEB_VERSION_SUFFIX={suffix}", env={"DPKG_DEB_COMPRESSOR_LEVEL": "1"} if suffix else {},
         )  # fmt: skip
         (package,) = (ROOT / ".build/deb").glob(f"countersign_{version()}{suffix}_*.deb")
         found.append(package)
@@ -219,3 +227,28 @@ def test_remove_and_purge(root, packages, audit):
     # What purge cannot remove.
     assert "tpm2_nvundefine" in said and "tpm2_evictcontrol" in said
     assert root.links() == set()
+
+
+# MARK: for other distributions
+
+
+def test_tarball(programs, folder):
+    succeed("make", "tarball", f"RELEASE={programs}")
+    (tarball,) = (ROOT / ".build").glob(f"countersign-{version()}-linux-*.tar.gz")
+    print(f"{tarball.name}: {tarball.stat().st_size / 1e6:.1f} MB")
+    succeed("tar", "--extract", "--file", tarball, "--directory", folder)
+    script = folder / tarball.name.removesuffix(".tar.gz") / "install.sh"
+    place = folder / "root"
+    place.mkdir()
+    before = os.umask(0o077)
+    try:
+        succeed(script, env={"DESTDIR": place})
+    finally:
+        os.umask(before)
+    assert tree(place) == {**INSTALLED, "etc/countersign/conf.d": 0o755}
+    (place / "etc/countersign/countersign.json").write_text("{ rules: [] } // mine")
+    # Again, with a program running.
+    with subprocess.Popen([place / "usr/local/bin/countersign", "register"], stdin=subprocess.PIPE) as running:
+        succeed(script, env={"DESTDIR": place})
+        running.kill()
+    assert (place / "etc/countersign/countersign.json").read_text() == "{ rules: [] } // mine"

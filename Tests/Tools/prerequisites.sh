@@ -27,8 +27,8 @@ packages="g++ libtss2-dev libssl-dev libcbor-dev libsqlite3-dev libpsl-dev libun
 packaging="debhelper dpkg-dev fakeroot pkgconf systemd udev"
 if [ "${1:-test}" = deb ]; then packages="$packages $packaging"; fi
 # A TPM of other agents' making, as a stranger to the daemon sees it; a second client that we did not write; where memory
-# is looked after; and what makes the package and finds fault with it.
-if [ "${1:-test}" = test ]; then packages="$packages tpm2-tools libfido2-dev valgrind $packaging lintian"; fi
+# is looked after; what makes the package and finds fault with it; and shells that complete.
+if [ "${1:-test}" = test ]; then packages="$packages tpm2-tools libfido2-dev valgrind $packaging lintian bash zsh fish"; fi
 
 command -v dpkg-query >/dev/null 2>&1 ||
   fail "this is no Debian or Ubuntu: install your system's equivalents of: $packages"
