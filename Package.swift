@@ -125,7 +125,8 @@ let package = Package(
     room(
       "Commands",
       uses: [
-        "CTAP", "CTAPHID", "CTerminal", "Client", "Crypto", "Platform", "RelyingParty", "Secrets", "WebAuthn",
+        "CTAP", "CTAPHID", "CTerminal", "Client", "Configuration", "Crypto", "Platform", "Policy", "RelyingParty",
+        "Secrets", "WebAuthn",
       ]),
 
     program("countersignd", uses: ["Daemon"]),
@@ -171,8 +172,8 @@ let package = Package(
     tests(
       "CommandsTests",
       uses: [
-        "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Crypto", "Platform", "RelyingParty", "Secrets",
-        "TestSupport", "WebAuthn",
+        "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto", "Platform", "Policy",
+        "RelyingParty", "Secrets", "TestSupport", "WebAuthn",
       ]),
     tests(
       "DaemonTests",

@@ -4,6 +4,9 @@ final class Turnstile {
   private var isTaken = false
   private var waiting: [Wait] = []
 
+  /// How many wait for their turn, for tests.
+  var waitingCount: Int { waiting.count }
+
   /// Waits for its turn, which is short: those before it wait for the TPM or the disk at most, and for no caller's other
   /// work.
   ///

@@ -9,6 +9,7 @@ struct Arguments {
     case output = "--out"
     case socket = "--socket"
     case adminSocket = "--admin-socket"
+    case configuration = "--config"
     case origin = "--origin"
     case timeout = "--timeout"
     case json = "--json"

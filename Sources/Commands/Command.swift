@@ -4,6 +4,7 @@ enum Command: String, CaseIterable {
   case authenticate
   case info
   case status
+  case doctor
   case completion
   case credentialList = "credential list"
   case credentialShow = "credential show"
@@ -21,6 +22,7 @@ enum Command: String, CaseIterable {
       [.input, .output, .origin, .userHandle, .credential, .pinFile, .pinCredential, .socket, .timeout]
     case .info: [.json, .output, .socket, .timeout]
     case .status: [.json, .output, .adminSocket, .timeout]
+    case .doctor: [.configuration, .json, .output, .adminSocket, .socket, .timeout]
     case .completion: [.program, .output]
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
@@ -50,6 +52,7 @@ enum Command: String, CaseIterable {
     case .authenticate: "cannot authenticate"
     case .info: "cannot get the authenticator's information"
     case .status: "cannot get the daemon's status"
+    case .doctor: "this machine is not fit to sign"
     case .completion: "cannot make a completion"
     case .credentialList: "cannot list credentials"
     case .credentialShow: "cannot show the credential"
@@ -68,6 +71,7 @@ enum Command: String, CaseIterable {
     case .authenticate: try Commands.authenticate(context)
     case .info: try Commands.info(context)
     case .status: try Commands.status(context)
+    case .doctor: try Commands.doctor(context)
     case .completion: try Commands.completion(context)
     case .credentialList: try Commands.listCredentials(context)
     case .credentialShow: try Commands.showCredential(context)

@@ -17,10 +17,13 @@ struct CommandContext {
   /// The name that stands for standard input and standard output.
   private static let standardStream = "-"
 
-  var socket: String {
+  var socket: String { namedSocket ?? CommandContext.defaultSocket }
+
+  /// The jobs' socket where somebody has named it.
+  var namedSocket: String? {
     if let path = arguments[.socket] { return path }
     if let path = console.environment["COUNTERSIGN_SOCKET"], !path.isEmpty { return path }
-    return CommandContext.defaultSocket
+    return nil
   }
 
   var adminSocket: String { arguments[.adminSocket] ?? CommandContext.defaultAdminSocket }

@@ -39,6 +39,8 @@ package struct Console {
   package var openOutput: (_ path: String) throws(SystemError) -> (_ bytes: [UInt8]) throws(SystemError) -> Void
   /// Connects to a socket of the daemon.
   package var connect: (_ path: String, _ deadline: Deadline) throws(ClientError) -> any FrameExchange
+  /// For `doctor`.
+  package var machine: Machine
 
   package init(
     environment: [String: String], readInput: @escaping (Int) throws(SystemError) -> [UInt8],
@@ -47,7 +49,7 @@ package struct Console {
     readSecret: @escaping (String?) throws -> SecretText?,
     writeOutput: @escaping ([UInt8]) throws(SystemError) -> Void, writeError: @escaping ([UInt8]) -> Void,
     openOutput: @escaping (String) throws(SystemError) -> ([UInt8]) throws(SystemError) -> Void,
-    connect: @escaping (String, Deadline) throws(ClientError) -> any FrameExchange
+    connect: @escaping (String, Deadline) throws(ClientError) -> any FrameExchange, machine: Machine
   ) {
     self.environment = environment
     self.readInput = readInput
@@ -60,5 +62,6 @@ package struct Console {
     self.writeError = writeError
     self.openOutput = openOutput
     self.connect = connect
+    self.machine = machine
   }
 }

@@ -6,6 +6,7 @@ enum Help {
     case .authenticate: authenticate
     case .info: info
     case .status: status
+    case .doctor: doctor
     case .completion: completion
     case .credentialList: credentialList
     case .credentialShow: credentialShow
@@ -28,6 +29,8 @@ enum Help {
       authenticate         answer a relying party's challenge
       info                 show what the authenticator can do
       status               show how the daemon is (for the operator)
+      doctor               find what keeps this machine from signing, and how to mend
+                           it (for the operator)
       completion           print a script that completes command lines in a shell
       credential list      list the credentials (for the operator)
       credential show      show one of them
@@ -213,6 +216,32 @@ enum Help {
 
     Example:
       sudo countersign status
+
+    """
+
+  private static let doctor = """
+    Usage: countersign doctor [OPTION]...
+
+    Looks at everything that stands between this machine and a signature:
+    configuration, daemon, TPM, its lockout, credentials, audit log, the jobs' socket,
+    whether the users of the rules may open it, PIN. Each that fails is shown with
+    what mends it. For root.
+
+    Exit status: 0 nothing failed (there may be warnings), 1 something did.
+
+    Options:
+      --config FILE        configuration of the daemon; default:
+                           /etc/countersign/countersign.json
+      --json               print {"ok": ..., "checks": [...]}, not a table
+      --out FILE           write to FILE, not to standard output
+      --admin-socket PATH  management socket of the daemon; default:
+                           /run/countersign/admin.sock
+      --socket PATH        the jobs' socket; default: the daemon's own
+      --timeout SECONDS    give up after 1 to 3600 s; default: 60
+      --help               show this text
+
+    Example:
+      sudo countersign doctor
 
     """
 

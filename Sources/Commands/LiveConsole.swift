@@ -28,7 +28,8 @@ extension Console {
         let file = try AtomicFile(path: path)
         return { bytes throws(SystemError) in try file.commit(bytes) }
       },
-      connect: { path, deadline throws(ClientError) in try SocketConnection(path: path, until: deadline) })
+      connect: { path, deadline throws(ClientError) in try SocketConnection(path: path, until: deadline) },
+      machine: .live())
   }
 
   private static func environmentVariable(_ name: String) -> String? {

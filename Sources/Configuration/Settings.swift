@@ -35,4 +35,10 @@ package struct LoadedSettings: Equatable, Sendable {
   package var files: [String]
   /// What the operator should know though it is no error; one line each.
   package var notices: [String]
+
+  package init(settings: Settings, files: [String], notices: [String]) {
+    self.settings = settings
+    self.files = files
+    self.notices = notices
+  }
 }

@@ -175,13 +175,14 @@ final class RunningDaemon: Sendable {
       let loaded = try configured.load()
       for notice in loaded.notices { logger.notice(notice) }
       await engine.replaceJudge(loaded.settings.rules)
-      report.rules = loaded.settings.rules.rules.count
+      report.noteReload(rules: loaded.settings.rules.rules.count)
       logger.notice("configuration read again: \(counted(report.rules, "rule")) in force")
       var rest = loaded.settings
       rest.rules = settings.rules
       if rest != settings { logger.warning("settings other than the rules need a restart") }
     } catch {
       logger.error("configuration not taken, the rules in force stay: \(error)")
+      report.noteRefusedReload("\(error)")
     }
     audit.reopen()
   }

@@ -1,5 +1,16 @@
 /// The answer to the admin socket's `status`: what is true now. Encoded as JSON with sorted keys.
 struct StatusReport: Codable, Equatable {
+  /// Dictionary-attack protection. Keys of ours are exempt from it; the owner's authorization is not everywhere.
+  struct Lockout: Codable, Equatable {
+    var locked: Bool
+    /// Failed authorizations that are counted now.
+    var failures: UInt32
+    /// At how many it locks.
+    var limit: UInt32
+    /// After how many seconds one is forgotten; 0: never.
+    var forgetsAfter: UInt32
+  }
+
   struct TPM: Codable, Equatable {
     /// `hardware` or `software`.
     var kind: String
@@ -7,6 +18,8 @@ struct StatusReport: Codable, Equatable {
     var connection: String
     /// TPM_PT_MANUFACTURER as text.
     var manufacturer: String
+    /// The maker's own name for it.
+    var vendor: String
     var firmware: String
     /// `ready`, or why it is not.
     var state: String
@@ -19,6 +32,16 @@ struct StatusReport: Codable, Equatable {
     var loadedKeys: Int
     /// Requests waiting for the TPM.
     var queue: Int
+    /// How often the connection to it was lost and had again.
+    var reconnections: Int
+    /// nil, like what follows, where the TPM did not say so in time.
+    var lockout: Lockout?
+    /// Whether the owner hierarchy has an authorization value.
+    var ownerAuthorization: Bool?
+    /// Objects that could be loaded now.
+    var freeTransientSlots: UInt32?
+    /// Objects that could be made persistent now.
+    var freePersistentSlots: UInt32?
   }
 
   struct AuditLog: Codable, Equatable {
@@ -32,6 +55,8 @@ struct StatusReport: Codable, Equatable {
   var startedAt: String
   var socket: String
   var configuration: String
+  /// Why the last reload was not taken, so that the files are not what is in force; nil where they are.
+  var configurationProblem: String?
   /// Rules in force.
   var rules: Int
   /// Open connections of the job socket.

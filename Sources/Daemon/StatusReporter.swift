@@ -16,7 +16,15 @@ final class StatusReporter: Sendable {
   private let database: CredentialDatabase
   private let audit: AuditFile
   private let jobs: SocketServer<CTAPService>
-  private let ruleCount: Lock<Int>
+  private struct InForce {
+    var rules: Int
+    var problem: String?
+  }
+
+  /// How long a status waits for the TPM's own words.
+  private static let patience = Duration.seconds(2)
+
+  private let inForce: Lock<InForce>
 
   init(
     settings: Settings, configuration: String, startedAt: Int64, keys: TPMKeyStore, database: CredentialDatabase,
@@ -29,13 +37,20 @@ final class StatusReporter: Sendable {
     self.database = database
     self.audit = audit
     self.jobs = jobs
-    ruleCount = Lock(settings.rules.rules.count)
+    inForce = Lock(InForce(rules: settings.rules.rules.count))
   }
 
-  /// Rules in force; a reload changes it.
-  var rules: Int {
-    get { ruleCount.withLock { $0 } }
-    set { ruleCount.withLock { $0 = newValue } }
+  /// Rules in force.
+  var rules: Int { inForce.withLock { $0.rules } }
+
+  /// A reload was taken.
+  func noteReload(rules: Int) {
+    inForce.withLock { $0 = InForce(rules: rules) }
+  }
+
+  /// A reload was not taken, for this reason.
+  func noteRefusedReload(_ problem: String) {
+    inForce.withLock { $0.problem = problem }
   }
 
   /// `software TPM IBM`, for the log and `systemctl status`.
@@ -48,11 +63,13 @@ final class StatusReporter: Sendable {
   @Sendable func make() async -> StatusReport {
     let status = keys.status
     let isSoftware = if case .software = status.nature { true } else { false }
+    let condition = status.disconnected == nil ? await condition() : nil
     return StatusReport(
       version: CountersignVersion.text,
       startedAt: Timestamp.text(unixMilliseconds: startedAt),
       socket: settings.socket,
       configuration: configuration,
+      configurationProblem: inForce.withLock { $0.problem },
       rules: rules,
       connections: await jobs.connectionCount,
       credentials: try? await database.count(),
@@ -60,14 +77,40 @@ final class StatusReporter: Sendable {
         kind: isSoftware ? "software" : "hardware",
         connection: status.connection,
         manufacturer: status.manufacturer,
+        vendor: status.vendor,
         firmware: firmware(status),
         state: status.disconnected ?? "ready",
         parentHandle: handleText(status.storageRootHandle),
         counterIndex: handleText(status.counterIndex),
         retryIndex: handleText(status.retryIndex),
         loadedKeys: status.loadedKeys,
-        queue: status.queueLength),
+        queue: status.queueLength,
+        reconnections: status.reconnections,
+        lockout: condition.map {
+          StatusReport.Lockout(
+            locked: $0.isInLockout, failures: $0.lockoutCounter, limit: $0.maximumFailures,
+            forgetsAfter: $0.lockoutInterval)
+        },
+        ownerAuthorization: condition?.isOwnerAuthorized,
+        freeTransientSlots: condition?.transientSlots,
+        freePersistentSlots: condition?.persistentSlots),
       auditLog: StatusReport.AuditLog(path: settings.auditLog, state: audit.problem?.description ?? "ready"))
+  }
+
+  /// nil where the TPM fails or has something longer to do.
+  private func condition() async -> TPMCondition? {
+    let (answers, answer) = AsyncStream.makeStream(of: TPMCondition?.self)
+    // Not children of this task, which would have to wait for both of them.
+    let asking = Task { [keys] in answer.yield(try? await keys.condition()) }
+    let waiting = Task {
+      try? await Task.sleep(for: Self.patience)
+      answer.yield(nil)
+    }
+    defer {
+      asking.cancel()
+      waiting.cancel()
+    }
+    return await answers.first { _ in true } ?? nil
   }
 
   /// Four 16-bit numbers, as the TPM's makers write them.

@@ -104,6 +104,48 @@ extension TPMContext {
   }
 }
 
+/// What the TPM says of its own state (TPM 2.0 Library, part 2, section 6.13: the variable properties).
+package struct TPMHealth: Equatable, Sendable {
+  /// Failures counted for dictionary-attack protection now.
+  package let lockoutCounter: UInt32
+  /// Failures at which it locks.
+  package let maximumFailures: UInt32
+  /// Seconds after which one failure is forgotten; 0 where they never are.
+  package let lockoutInterval: UInt32
+  /// Whether authorizations that are subject to it are refused now.
+  package let isInLockout: Bool
+  /// Whether the owner hierarchy has an authorization.
+  package let isOwnerAuthorized: Bool
+  /// Transient objects that could be loaded now; behind a resource manager, of this connection.
+  package let transientSlots: UInt32
+  /// Objects that could be made persistent now.
+  package let persistentSlots: UInt32
+  /// Counters that could be defined now.
+  package let counterSlots: UInt32
+}
+
+extension TPMContext {
+  /// All of it in one command. A property that the TPM leaves out counts as 0.
+  ///
+  /// - Throws: ``TPMError``
+  package mutating func health() throws(TPMError) -> TPMHealth {
+    let (data, _) = try capability(UInt32(TPM2_CAP_TPM_PROPERTIES), cs_pt_variable, count: 32)
+    let list = unsafe data.tpmProperties
+    var values: [UInt32: UInt32] = [:]
+    for entry in elements(of: list.tpmProperty, as: TPMS_TAGGED_PROPERTY.self, count: Int(list.count)) {
+      values[entry.property] = entry.value
+    }
+    let permanent = values[cs_pt_permanent] ?? 0
+    return TPMHealth(
+      lockoutCounter: values[cs_pt_lockout_counter] ?? 0, maximumFailures: values[cs_pt_max_auth_fail] ?? 0,
+      lockoutInterval: values[cs_pt_lockout_interval] ?? 0,
+      isInLockout: permanent & UInt32(TPMA_PERMANENT_INLOCKOUT) != 0,
+      isOwnerAuthorized: permanent & UInt32(TPMA_PERMANENT_OWNERAUTHSET) != 0,
+      transientSlots: values[cs_pt_transient_available] ?? 0,
+      persistentSlots: values[cs_pt_persistent_available] ?? 0, counterSlots: values[cs_pt_counters_available] ?? 0)
+  }
+}
+
 /// The first `count` elements of an array inside a C structure, which Swift sees as a tuple.
 func elements<Array_, Element>(of array: Array_, as type: Element.Type, count: Int) -> [Element] {
   unsafe withUnsafeBytes(of: array) { unsafe Array($0.bindMemory(to: type).prefix(count)) }

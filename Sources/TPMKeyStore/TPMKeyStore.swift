@@ -73,6 +73,20 @@ package final class TPMKeyStore: KeyStore {
     return status
   }
 
+  /// Asks the TPM for its own state: one command.
+  package func condition() async throws(KeyStoreError) -> TPMCondition {
+    try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
+      let health = try device.withTPM { tpm throws in
+        try tpm.withContext { context throws(TPMError) in try context.health() }
+      }
+      return TPMCondition(
+        lockoutCounter: health.lockoutCounter, maximumFailures: health.maximumFailures,
+        lockoutInterval: health.lockoutInterval, isInLockout: health.isInLockout,
+        isOwnerAuthorized: health.isOwnerAuthorized, transientSlots: health.transientSlots,
+        persistentSlots: health.persistentSlots)
+    }
+  }
+
   package var algorithms: [COSEAlgorithm] { board.algorithms }
 
   package func createKey(

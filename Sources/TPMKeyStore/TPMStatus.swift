@@ -30,3 +30,21 @@ package struct TPMStatus: Equatable, Sendable {
   /// How often the TPM had to be reconnected to since the start.
   package var reconnections: Int
 }
+
+/// What the TPM says of its own state, for the operator.
+package struct TPMCondition: Equatable, Sendable {
+  /// Failed authorizations that dictionary-attack protection counts now. Keys of ours are exempt from it.
+  package let lockoutCounter: UInt32
+  /// At how many it locks.
+  package let maximumFailures: UInt32
+  /// Seconds after which one failure is forgotten; 0: never.
+  package let lockoutInterval: UInt32
+  /// Whether it is locked.
+  package let isInLockout: Bool
+  /// Whether the owner hierarchy has an authorization value.
+  package let isOwnerAuthorized: Bool
+  /// Objects that could be loaded now; behind a resource manager, by this connection.
+  package let transientSlots: UInt32
+  /// Objects that could be made persistent now.
+  package let persistentSlots: UInt32
+}

@@ -1,10 +1,11 @@
-import Authenticator
 import CBOR
 import CTAP
 import Policy
 import TestSupport
 import Testing
 import WebAuthn
+
+@testable import Authenticator
 
 /// What others do while the PIN's state changes, or after a change that failed half way.
 @Suite struct PINRaceTests {
@@ -13,6 +14,16 @@ import WebAuthn
   private let stranger = Harness.caller(connection: 3, user: 4000)
 
   private func harness() async throws -> Harness { try await Harness.withPIN(users: [1000, 1001]) }
+
+  /// Returns once so many wait. The limit is for those who never come.
+  private func waiting(_ count: Int, _ now: () async -> Int) async throws {
+    let clock = ContinuousClock()
+    let end = clock.now + .seconds(60)
+    while await now() != count {
+      try #require(clock.now < end, "\(count) should wait")
+      await Task.yield()
+    }
+  }
 
   /// Has the new PIN stored, but not the generation in the TPM.
   private func interruptChange(_ harness: Harness) async throws {
@@ -34,7 +45,7 @@ import WebAuthn
     await harness.keys.arrival()
     let guesser = PINPlatform(harness, mallory)
     let guesses = Task { [try await guesser.attempt("0000"), try await guesser.attempt("0001")] }
-    try await Task.sleep(for: .milliseconds(100))
+    try await waiting(1) { await harness.engine.waitingForState }
     await harness.keys.letGo()
     #expect(try await guesses.value == [Status.pinInvalid, Status.pinInvalid])
     #expect(try await information.status == Status.ok)
@@ -50,7 +61,7 @@ import WebAuthn
       Task { try await harness.send(4, from: Harness.caller(connection: connection, user: 4000)).status }
     }
     await harness.keys.arrival()
-    try await Task.sleep(for: .milliseconds(100))
+    try await waiting(19) { await harness.engine.waitingForState }
     await harness.keys.letGo()
     for reader in readers { #expect(try await reader.value == Status.ok) }
     #expect(await harness.keys.retryWrites == writes + 1, "each write wears the TPM's memory")
@@ -82,7 +93,7 @@ import WebAuthn
     async let first = alice.status(right)
     await harness.keys.arrival()
     let gone = Task { try await guesser.status(wrong) }
-    try await Task.sleep(for: .milliseconds(50))
+    try await waiting(1) { await harness.engine.waitingForTurn }
     gone.cancel()
     #expect(try await gone.value == Status.keepaliveCancel, "while the turn of another lasts")
     await harness.keys.letGo()
@@ -115,4 +126,9 @@ import WebAuthn
     #expect(try await harness.send(8, from: mallory).status == Status.notAllowed)
 
   }
+}
+
+extension AuthenticatorEngine {
+  fileprivate var waitingForState: Int { pinReading.waitingCount }
+  fileprivate var waitingForTurn: Int { turnstile.waitingCount }
 }

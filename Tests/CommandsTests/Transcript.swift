@@ -16,6 +16,8 @@ final class Transcript {
   var exposed: Set<String> = []
   /// What a person types, line by line; nil where nobody is there.
   var person: [String]?
+  /// For `doctor`.
+  var machine = Machine.live()
   private(set) var prompts: [String] = []
   private(set) var connectedTo: [String] = []
   private(set) var output: [UInt8] = []
@@ -80,7 +82,7 @@ final class Transcript {
           throw .unreachable(SystemError(call: "connect", code: Self.enoent))
         }
         return daemon
-      })
+      }, machine: machine)
   }
 }
 

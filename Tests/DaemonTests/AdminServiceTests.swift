@@ -27,7 +27,8 @@ private final class AdminFixture: Sendable {
     let report = StatusReport(
       version: "1", startedAt: "t", socket: "/s", configuration: "/c", rules: 1, connections: 2, credentials: nil,
       tpm: StatusReport.TPM(
-        kind: "software", connection: "", manufacturer: "", firmware: "", state: "ready", loadedKeys: 0, queue: 0),
+        kind: "software", connection: "", manufacturer: "", vendor: "", firmware: "", state: "ready", loadedKeys: 0,
+        queue: 0, reconnections: 0),
       auditLog: StatusReport.AuditLog(path: "/a", state: "ready"))
     service = AdminService(
       owner: 7, engine: AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor),

@@ -24,6 +24,18 @@ import WebAuthn
     await bench.store.stop()
   }
 
+  @Test func theTPMTellsItsCondition() async throws {
+    let bench = try await Bench.start()
+    let before = bench.fixture.counts[Command.capability] ?? 0
+    let condition = try await bench.store.condition()
+    #expect(bench.fixture.counts[Command.capability] == before + 1)
+    #expect(condition.maximumFailures > 0 && condition.lockoutCounter == 0 && !condition.isInLockout)
+    #expect(!condition.isOwnerAuthorized && condition.transientSlots > 0 && condition.persistentSlots > 0)
+    try execute("tpm2_changeauth", ["-T", bench.fixture.tcti, "-c", "owner", "secret"])
+    #expect(try await bench.store.condition().isOwnerAuthorized)
+    await bench.store.stop()
+  }
+
   /// Symmetric, scheme and KDF NULL, and the attributes of DESIGN.md: byte for byte what verifiers see in `pubArea`.
   @Test func keysHaveThePublicAreaThatVerifiersDemand() async throws {
     let bench = try await Bench.start()

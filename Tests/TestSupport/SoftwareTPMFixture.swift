@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 internal import Platform
 
@@ -110,7 +111,9 @@ package final class SoftwareTPMFixture: Sendable {
     state.withLock { $0.listener = listener }
     // The relay must not keep the fixture alive, whose deinit ends it.
     try startThread(named: "tpm-relay") { [weak self] in
-      while case let client = accept(listener, nil, nil), client >= 0 {
+      // Another test's child must not inherit it: the other end would never see it closed.
+      while case let client = cs_accept(listener), client >= 0 {
+        _ = fcntl(client, F_SETFL, 0)
         guard let self else {
           close(client)
           continue

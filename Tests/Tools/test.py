@@ -91,17 +91,22 @@ def swift_group(options: list[str], **environment: str) -> Outcome:
     if not closing:
         return Outcome.failure(f"ended without a result (exit status {status})")
     total = int(closing[-1][0])
+    notes = []
     # ✘ Test "name" failed after 0.1 seconds with 1 issue.
     # ✘ Test name(argument:) with 3 test cases failed after 0.1 seconds with 1 issue.
     # ➜ Test name() skipped: "reason"         (The closing line counts it too.)
-    failed = len(re.findall(r"^\S+ +Test (?!run with ).* failed after .* with \d+ issue", output, re.MULTILINE))
+    failures = re.findall(r"^\S+ +Test (?!run with )(.*) failed after .* with \d+ issue", output, re.MULTILINE)
+    failed = len(failures)
     skipped = len(re.findall(r"^\S+ +Test .* skipped", output, re.MULTILINE))
     if closing[-1][1] == "failed" or status != 0:
         failed = max(failed, 1)
+        notes += [f"failed: {one}" for one in failures] or [f"all passed, but the exit status is {status}"]
+        # What a sanitizer says last.
+        notes += re.findall(r"^SUMMARY: .*$", output, re.MULTILINE)
     passed = max(total - failed - skipped, 0)
     if passed + failed == 0:
         return Outcome.failure("no test ran")
-    return Outcome(passed, failed, [f"{skipped} skipped, reasons above"] if skipped else [])
+    return Outcome(passed, failed, notes + ([f"{skipped} skipped, reasons above"] if skipped else []))
 
 
 def pytest(name: str, *arguments: str, **environment: str) -> Outcome:
@@ -125,7 +130,8 @@ def pytest(name: str, *arguments: str, **environment: str) -> Outcome:
         failed = 1
     if passed + failed == 0:
         return Outcome.failure("no test ran")
-    notes = [f"{skipped} skipped, reasons above"] if skipped else []
+    notes = [f"failed: {one.get('name')}" for one in document.iter("testcase") if one.find("failure") is not None or one.find("error") is not None]
+    notes += [f"{skipped} skipped, reasons above"] if skipped else []
     return Outcome(passed, failed, notes + device_suite(document))
 
 

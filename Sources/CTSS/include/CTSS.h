@@ -19,6 +19,13 @@ static const UINT32 cs_pt_firmware_1 = TPM2_PT_FIRMWARE_VERSION_1;
 static const UINT32 cs_pt_firmware_2 = TPM2_PT_FIRMWARE_VERSION_2;
 static const UINT32 cs_pt_transient_min = TPM2_PT_HR_TRANSIENT_MIN;
 static const UINT32 cs_pt_transient_available = TPM2_PT_HR_TRANSIENT_AVAIL;
+static const UINT32 cs_pt_persistent_available = TPM2_PT_HR_PERSISTENT_AVAIL;
+static const UINT32 cs_pt_counters_available = TPM2_PT_NV_COUNTERS_AVAIL;
+static const UINT32 cs_pt_variable = TPM2_PT_VAR;
+static const UINT32 cs_pt_permanent = TPM2_PT_PERMANENT;
+static const UINT32 cs_pt_lockout_counter = TPM2_PT_LOCKOUT_COUNTER;
+static const UINT32 cs_pt_max_auth_fail = TPM2_PT_MAX_AUTH_FAIL;
+static const UINT32 cs_pt_lockout_interval = TPM2_PT_LOCKOUT_INTERVAL;
 
 static const UINT32 cs_max_handles = TPM2_MAX_CAP_HANDLES;
 

@@ -1,0 +1,86 @@
+"""`countersign doctor` and `status` on a real daemon: what stands between the machine and a signature."""
+
+import json
+import pwd
+import signal
+
+from harness import DEFAULT_RULES, TPM_UNAVAILABLE, ctap2, eventually, register, status_of
+
+def doctor(daemon):
+    """Its exit status and its findings by name."""
+    result = daemon.run(
+        "doctor", "--json", "--config", str(daemon.configuration), "--admin-socket", str(daemon.admin_socket)
+    )
+    answer = json.loads(result.stdout)
+    assert answer["ok"] == (result.returncode == 0), result.stderr
+    return result.returncode, {check["check"]: check for check in answer["checks"]}
+
+
+def status(daemon):
+    return json.loads(daemon.run("status", "--json", "--admin-socket", str(daemon.admin_socket)).stdout)
+
+
+def failed(checks):
+    return [name for name, check in checks.items() if check["verdict"] == "failed"]
+
+
+def test_nothing_fails_on_a_daemon_that_signs(make_daemon):
+    daemon = make_daemon().start()
+    code, checks = doctor(daemon)
+    assert code == 0 and failed(checks) == [], checks
+    # It says so even where it was asked for.
+    assert "software TPM" in checks["protection"]["text"] and checks["protection"]["verdict"] == "warning"
+    assert checks["credentials"]["text"].startswith("none yet")
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        register(ctap, "one.example.com")
+    assert doctor(daemon)[1]["credentials"]["text"] == "1 enrolled"
+    people = daemon.run("doctor", "--config", str(daemon.configuration), "--admin-socket", str(daemon.admin_socket))
+    assert people.returncode == 0 and "to mend it: " in people.stdout, people.stdout
+
+
+def test_without_a_daemon(make_daemon):
+    daemon = make_daemon()
+    code, checks = doctor(daemon)
+    # Where the machine has no TPM either, that is named too.
+    assert code == 1 and {"daemon", "jobs' socket"} <= set(failed(checks)) <= {"daemon", "TPM device", "jobs' socket"}
+    assert "systemctl enable --now" in checks["daemon"]["remedy"]
+
+
+def test_a_user_whom_the_socket_keeps_out(make_daemon):
+    stranger = pwd.getpwnam("nobody").pw_uid
+    daemon = make_daemon(rules=DEFAULT_RULES + [{
+        "name": "kept out", "callers": [{"user": stranger}], "relyingParties": ["x.example.com"], "operations": ["register"],
+    }]).start()
+    code, checks = doctor(daemon)
+    assert code == 1 and failed(checks) == ["callers"], checks
+    assert 'user nobody of rule "kept out" may not open' in checks["callers"]["text"]
+    assert checks["callers"]["remedy"].startswith("usermod --append --groups ")
+
+
+def test_a_reload_that_was_not_taken(make_daemon):
+    daemon = make_daemon().start()
+    good = daemon.configuration.read_text()
+    daemon.write_configuration("{ rules: [ { nam: ")
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "configurationProblem" in status(daemon), "the status to say so")
+    assert str(daemon.configuration) in status(daemon)["configurationProblem"]
+    assert failed(doctor(daemon)[1]) == ["configuration", "rules in force"]
+    daemon.write_configuration(good)
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "configurationProblem" not in status(daemon), "the reload")
+    assert doctor(daemon)[0] == 0
+
+
+def test_a_tpm_that_has_gone(make_daemon, software_tpm):
+    daemon = make_daemon(tcti=software_tpm.tcti).start()
+    report = status(daemon)["tpm"]
+    assert report["lockout"]["locked"] is False and report["lockout"]["limit"] > 0
+    assert report["freeTransientSlots"] > 0 and report["freePersistentSlots"] > 0
+    assert report["ownerAuthorization"] is False and report["reconnections"] == 0
+    software_tpm.stop()
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        assert status_of(lambda: register(ctap, "gone.example.com")) == TPM_UNAVAILABLE
+    code, checks = doctor(daemon)
+    assert code == 1 and failed(checks) == ["TPM"], checks
