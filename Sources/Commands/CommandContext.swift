@@ -6,7 +6,6 @@ internal import WebAuthn
 struct CommandContext {
   /// The longest input that is read.
   static let maximumInput = 1 << 20
-  static let defaultSocket = "/run/countersign/ctap.sock"
   static let defaultAdminSocket = "/run/countersign/admin.sock"
 
   let arguments: Arguments
@@ -18,9 +17,7 @@ struct CommandContext {
   private static let standardStream = "-"
 
   var socket: String {
-    if let path = arguments[.socket] { return path }
-    if let path = console.environment["COUNTERSIGN_SOCKET"], !path.isEmpty { return path }
-    return CommandContext.defaultSocket
+    JobSocket.path(option: arguments[.socket]) { console.environment[$0] }
   }
 
   var adminSocket: String { arguments[.adminSocket] ?? CommandContext.defaultAdminSocket }

@@ -34,14 +34,17 @@ void cs_name_thread(const char *name);
 /// Unix sockets. A path that begins with '@' names the abstract namespace. Every descriptor is made with CLOEXEC;
 /// -1 with errno is failure.
 
-/// A stream socket connected to `path`.
-int cs_unix_connect(const char *path, int nonblocking);
-/// A non-blocking stream socket bound to `path`, whose file never has more permissions than `mode`.
-int cs_unix_bind(const char *path, mode_t mode);
+/// A stream socket connected to `path`, or a SOCK_SEQPACKET one where `packets` is not 0.
+int cs_unix_connect(const char *path, int packets, int nonblocking);
+/// A non-blocking socket of either kind bound to `path`, whose file never has more permissions than `mode`.
+int cs_unix_bind(const char *path, int packets, mode_t mode);
 /// accept4(2), the new socket non-blocking.
 int cs_accept(int listener);
 /// send(2) that never raises SIGPIPE.
 ssize_t cs_send(int descriptor, const void *bytes, size_t count, int nonblocking);
+/// The next packet of a SOCK_SEQPACKET socket, without waiting: how long it was, which may be more than `room` (the rest
+/// is gone). -1 with errno EPIPE at the end, which an empty packet is not, and with EAGAIN where none is there.
+ssize_t cs_receive_packet(int descriptor, void *bytes, size_t room);
 /// One datagram to `path`; 0 when sent.
 int cs_unix_send_datagram(const char *path, const void *bytes, size_t count);
 /// Whether the descriptor is a listening Unix stream socket: 1, 0, or -1 with errno.
