@@ -32,6 +32,7 @@ export SWIFT PYTHON
 build:
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersignd
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign
+	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign-hid
 
 # Figures: ratios to a bare TPM2_Sign loop on the same software TPM in the same run, memory, time to ready. No part of
 # `make test`. BENCH_CREDENTIALS=10000 for the memory with so many.
@@ -76,18 +77,19 @@ test-prerequisites:
 	@touch $@
 
 # Builds only what is missing, so that `make && sudo make install` compiles nothing as root.
-$(RELEASE)/countersign $(RELEASE)/countersignd:
+$(RELEASE)/countersign $(RELEASE)/countersignd $(RELEASE)/countersign-hid:
 	$(MAKE) build
 
-install: $(RELEASE)/countersign $(RELEASE)/countersignd
+install: $(RELEASE)/countersign $(RELEASE)/countersignd $(RELEASE)/countersign-hid
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
 	  $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
 	  $(DESTDIR)$(UDEVDIR) $(DESTDIR)$(SYSCONFDIR)/countersign/conf.d
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersign $(DESTDIR)$(BINDIR)/countersign
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersignd $(DESTDIR)$(SBINDIR)/countersignd
+	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersign-hid $(DESTDIR)$(SBINDIR)/countersign-hid
 	install -m 0644 man/countersign.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 0644 man/countersign.json.5 $(DESTDIR)$(MANDIR)/man5/
-	install -m 0644 man/countersignd.8 $(DESTDIR)$(MANDIR)/man8/
+	install -m 0644 man/countersignd.8 man/countersign-hid.8 $(DESTDIR)$(MANDIR)/man8/
 	install -m 0644 README.md SECURITY.md CHANGELOG.md LICENSE $(DESTDIR)$(DOCDIR)/
 	sed 's|/usr/local/sbin|$(SBINDIR)|' systemd/countersignd.service > $(DESTDIR)$(UNITDIR)/countersignd.service
 	chmod 0644 $(DESTDIR)$(UNITDIR)/countersignd.service
