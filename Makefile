@@ -42,6 +42,7 @@ export SWIFT PYTHON
 build:
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersignd
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign
+	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign-hid
 
 # Figures: ratios to a bare TPM2_Sign loop on the same software TPM in the same run, memory, time to ready. No part of
 # `make test`. BENCH_CREDENTIALS=10000 for the memory with so many.
@@ -89,32 +90,35 @@ test-prerequisites:
 	@touch $@
 
 # Builds only what is missing, so that `make && sudo make install` compiles nothing as root.
-$(RELEASE)/countersign $(RELEASE)/countersignd:
+$(RELEASE)/countersign $(RELEASE)/countersignd $(RELEASE)/countersign-hid:
 	$(MAKE) build
 
-SERVICES := countersignd.service
+SERVICES := countersignd.service countersign-hid.service
+DAEMONS := countersignd countersign-hid
 
 # $(call completions,SHELL,PLACE): made from what the programs say of themselves.
 define completions
 	$(RELEASE)/countersign completion $(1) > $(call $(2),countersign)
-	$(RELEASE)/countersignd --help | \
-	  $(RELEASE)/countersign completion $(1) --program countersignd > $(call $(2),countersignd)
-	chmod 0644 $(call $(2),countersign) $(call $(2),countersignd)
+	for program in $(DAEMONS); do \
+	  $(RELEASE)/$$program --help | \
+	  $(RELEASE)/countersign completion $(1) --program $$program > $(call $(2),$$program) || exit 1; done
+	chmod 0644 $(call $(2),countersign) $(foreach program,$(DAEMONS),$(call $(2),$(program)))
 endef
 bash-place = $(DESTDIR)$(BASHDIR)/$(1)
 zsh-place = $(DESTDIR)$(ZSHDIR)/_$(1)
 fish-place = $(DESTDIR)$(FISHDIR)/$(1).fish
 
-install: $(RELEASE)/countersign $(RELEASE)/countersignd
+install: $(RELEASE)/countersign $(RELEASE)/countersignd $(RELEASE)/countersign-hid
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
 	  $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SYSUSERSDIR) \
 	  $(DESTDIR)$(UDEVDIR) $(DESTDIR)$(SYSCONFDIR)/countersign/conf.d \
 	  $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersign $(DESTDIR)$(BINDIR)/countersign
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersignd $(DESTDIR)$(SBINDIR)/countersignd
+	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersign-hid $(DESTDIR)$(SBINDIR)/countersign-hid
 	install -m 0644 man/countersign.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 0644 man/countersign.json.5 $(DESTDIR)$(MANDIR)/man5/
-	install -m 0644 man/countersignd.8 $(DESTDIR)$(MANDIR)/man8/
+	install -m 0644 man/countersignd.8 man/countersign-hid.8 $(DESTDIR)$(MANDIR)/man8/
 	install -m 0644 README.md SECURITY.md CHANGELOG.md LICENSE $(DESTDIR)$(DOCDIR)/
 	for unit in $(SERVICES); do \
 	  sed 's|/usr/local/sbin|$(SBINDIR)|' systemd/$$unit > $(DESTDIR)$(UNITDIR)/$$unit && \
@@ -153,7 +157,7 @@ ARCHITECTURE := $(shell uname -m)
 TARBALL := countersign-$(VERSION)-linux-$(ARCHITECTURE)
 
 # .build/countersign-VERSION-linux-ARCHITECTURE.tar.gz: what `make install` installs, and install.sh, which puts it there.
-tarball: $(RELEASE)/countersign $(RELEASE)/countersignd
+tarball: $(RELEASE)/countersign $(RELEASE)/countersignd $(RELEASE)/countersign-hid
 	rm -rf .build/$(TARBALL)
 	$(MAKE) install DESTDIR=.build/$(TARBALL) PREFIX=/usr/local
 	rm -r .build/$(TARBALL)/etc

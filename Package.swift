@@ -44,7 +44,7 @@ func tests(_ name: String, uses dependencies: [String], vectors: [String] = []) 
 
 /// What the fuzzer and the replay tests reach into.
 let fuzzed = [
-  "AuditLog", "Authenticator", "CBOR", "CTAP", "CTAPHID", "Configuration", "Crypto", "Platform", "Policy",
+  "AuditLog", "Authenticator", "CBOR", "CTAP", "CTAPHID", "Configuration", "Crypto", "HIDRelay", "Platform", "Policy",
   "RelyingParty", "Secrets", "Storage", "TPM", "TPMKeyStore", "TestSupport", "WebAuthn",
 ]
 
@@ -71,6 +71,7 @@ let package = Package(
   products: [
     .executable(name: "countersignd", targets: ["countersignd"]),
     .executable(name: "countersign", targets: ["countersign"]),
+    .executable(name: "countersign-hid", targets: ["countersign-hid"]),
   ],
   targets: [
     // C modules: headers, link names and the shims that Swift's importer needs.
@@ -107,6 +108,7 @@ let package = Package(
 
     // Adapters.
     room("Transports", uses: ["CLinux", "CTAPHID", "Platform", "Policy"]),
+    room("HIDRelay", uses: ["CLinux", "CTAPHID", "Platform"]),
     room("TPMKeyStore", uses: ["Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn"]),
     room(
       "Storage", uses: ["Authenticator", "CBOR", "Crypto", "Database", "Platform", "Policy", "Secrets", "WebAuthn"]),
@@ -131,6 +133,7 @@ let package = Package(
 
     program("countersignd", uses: ["Daemon"]),
     program("countersign", uses: ["Commands", "Platform"]),
+    program("countersign-hid", uses: ["HIDRelay"]),
 
     // Tests.
     tests("PlatformTests", uses: ["CLinux", "Platform", "TestSupport"]),
@@ -169,6 +172,7 @@ let package = Package(
         "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore", "WebAuthn",
       ]),
     tests("TransportsTests", uses: ["CTAPHID", "Platform", "Policy", "TestSupport", "Transports"]),
+    tests("HIDRelayTests", uses: ["CLinux", "CTAPHID", "HIDRelay", "Platform", "TestSupport"]),
     tests(
       "CommandsTests",
       uses: [

@@ -20,5 +20,5 @@ udevadm control --reload
 udevadm trigger --action=change --subsystem-match=tpmrm
 udevadm trigger --action=change --subsystem-match=misc --sysname-match=uhid
 systemctl daemon-reload
-systemctl try-restart countersignd.service
+systemctl try-restart countersignd.service countersign-hid.service
 echo "countersign: installed; next: systemctl enable --now countersignd.socket countersignd.service"

@@ -100,9 +100,11 @@ struct CallerEntry: Decodable {
   var user: AccountEntry?
   var group: AccountEntry?
   var unit: String?
+  /// `X` is the unit `X.service`.
+  var service: String?
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case user, group, unit
+    case user, group, unit, service
   }
 
   init(from decoder: any Decoder) throws {
@@ -110,6 +112,7 @@ struct CallerEntry: Decodable {
     user = try container.optional(.user)
     group = try container.optional(.group)
     unit = try container.optional(.unit)
+    service = try container.optional(.service)
   }
 }
 

@@ -72,7 +72,21 @@ extension SourceFile {
     var group: UInt32?
     if let entry = caller.user { user = try number(entry, "user", "\(path).user", accounts.user) }
     if let entry = caller.group { group = try number(entry, "group", "\(path).group", accounts.group) }
-    return CallerPattern(user: user, group: group, unit: caller.unit)
+    return CallerPattern(user: user, group: group, unit: try unit(caller, path))
+  }
+
+  private func unit(_ caller: CallerEntry, _ path: String) throws(ConfigurationError) -> String? {
+    guard let service = caller.service else { return caller.unit }
+    if caller.unit != nil {
+      throw error("\(path).service", "\"unit\" stands in this entry too", "remove one of the two")
+    }
+    if service.hasSuffix(".service") {
+      let name = service.dropLast(".service".count)
+      throw error(
+        "\(path).service", "\(quoted(service, limit: 64)) is the name of a unit",
+        "write service: \(quoted(String(name), limit: 64)), or unit: \(quoted(service, limit: 64))")
+    }
+    return service + ".service"
   }
 
   private func number(

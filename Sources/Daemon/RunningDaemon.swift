@@ -40,9 +40,7 @@ final class RunningDaemon: Sendable {
     let loaded = try configured.load()
     let logger = ConsoleLogger.make(level: loaded.settings.logLevel)
     for notice in loaded.notices { logger.notice(notice) }
-    if getuid() == 0 {
-      logger.notice("running as root: a user of its own is safer (User= in countersignd.service)")
-    }
+    ServiceProcess.warnOfRoot(unit: "countersignd.service", logger)
     _ = raiseDescriptorLimit()
 
     let database = try CredentialDatabase(
@@ -154,7 +152,7 @@ final class RunningDaemon: Sendable {
   func serve(until signals: SignalDescriptor) async {
     logger.info("ready on \(settings.socket): \(statusLine)")
     notify(.ready, .status(statusLine))
-    startWatchdog()
+    notifier.startWatchdog(on: loop, log: logger)
     ProcessMemory.releaseStartup()
     for await signal in SignalStream.make(signals) {
       if signal == .hangup {
@@ -200,20 +198,7 @@ final class RunningDaemon: Sendable {
   }
 
   private func notify(_ states: ServiceNotifier.State...) {
-    do {
-      try notifier.notify(states)
-    } catch {
-      logger.warning("service manager: \(error)")
-    }
-  }
-
-  /// Twice in the watchdog's time, from the event loop: while it hangs, nothing is sent.
-  private func startWatchdog() {
-    guard let limit = notifier.watchdogNanoseconds else { return }
-    loop.after(nanoseconds: limit / 2) { [weak self] in
-      self?.notify(.watchdog)
-      self?.startWatchdog()
-    }
+    notifier.tell(states, log: logger)
   }
 }
 

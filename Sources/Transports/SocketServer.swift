@@ -32,7 +32,7 @@ package actor SocketServer<Service: FrameService> {
   private var departed: [UInt64: Client] = [:]
   private var headcount: Headcount
   private var buffer = [UInt8](repeating: 0, count: SocketServer.chunk)
-  private var lastComplaint: UInt64?
+  private var complaints: RareWarnings
 
   /// Tasks that call the service.
   private var tasks = 0
@@ -52,6 +52,7 @@ package actor SocketServer<Service: FrameService> {
     self.service = service
     self.settings = settings
     self.log = log
+    complaints = RareWarnings(log: log)
     entrances = Entrances(loop: loop)
     headcount = Headcount(limit: settings.connectionLimit, limitOfUser: settings.connectionsPerUser)
   }
@@ -119,12 +120,8 @@ package actor SocketServer<Service: FrameService> {
     return Client(caller: caller, channel: channel, socket: socket)
   }
 
-  /// Warns, at most once in ten seconds: clients must not be able to fill the log.
   private func complain(_ message: @autoclosure () -> String) {
-    let now = loop.time.monotonicNanoseconds
-    if let last = lastComplaint, now < last + 10_000_000_000 { return log.debug(message()) }
-    lastComplaint = now
-    log.warning(message())
+    complaints.warn(message(), at: loop.time.monotonicNanoseconds)
   }
 
   // MARK: - Input

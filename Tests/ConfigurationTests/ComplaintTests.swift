@@ -163,6 +163,20 @@ private let mistakes: [Mistake] = [
     ": rules[0].callers[0].unit: \"ci\" is not the name of a systemd unit: write it in full, such as"
   ),
   Mistake(
+    withRule(callers: "[{ service: 'runner.service' }]"),
+    ": rules[0].callers[0].service: \"runner.service\" is the name of a unit: write service: \"runner\", or unit: "
+      + "\"runner.service\""
+  ),
+  Mistake(
+    withRule(callers: "[{ service: 'runner', unit: 'runner.service' }]"),
+    ": rules[0].callers[0].service: \"unit\" stands in this entry too: remove one of the two"
+  ),
+  Mistake(withRule(callers: "[{ service: '' }]"), ": rules[0].callers[0].unit: \".service\" is not the name of a"),
+  Mistake(
+    withRule(callers: "[{ service: 'run*' }]"),
+    ": rules[0].callers[0].unit: \"run*.service\" has a wildcard, units are compared exactly"
+  ),
+  Mistake(
     withRule(parties: "['a.example', 'Deploy.example.com']"),
     ": rules[0].relyingParties[1]: \"Deploy.example.com\" has capital letters, RP IDs have none: write \"deploy.example.com\""
   ),

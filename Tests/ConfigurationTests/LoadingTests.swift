@@ -51,6 +51,18 @@ struct LoadingTests {
     #expect(!allows(book, caller(user: 997), .reset, nil))
   }
 
+  @Test func aServiceIsAUnit() throws {
+    let folder = TemporaryDirectory()
+    let book = try loader.load(
+      folder.write(withRule(callers: "[{ service: 'countersign-hid' }, { service: 'job@7', user: 'root' }]"))
+    ).settings.rules
+    #expect(allows(book, caller(user: 5, unit: "countersign-hid.service"), .authenticate, "a.example"))
+    #expect(allows(book, caller(user: 0, unit: "job@7.service"), .authenticate, "a.example"))
+    for unit in ["countersign-hid", "countersign-hid.scope", "a-countersign-hid.service", "job@7.service", nil] {
+      #expect(!allows(book, caller(user: 5, unit: unit), .authenticate, "a.example"))
+    }
+  }
+
   /// The example that is installed names root, whom every machine has.
   @Test func theInstalledExampleIsRight() throws {
     let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")

@@ -16,17 +16,22 @@ SUFFIX = "+next"
 
 PACKAGED = {
     "etc/countersign/countersign.json",
+    "lib/systemd/system/countersign-hid.service",
     "lib/systemd/system/countersignd.service",
     "lib/systemd/system/countersignd.socket",
     "lib/udev/rules.d/72-countersign.rules",
     "usr/bin/countersign",
     "usr/lib/sysusers.d/countersign.conf",
+    "usr/sbin/countersign-hid",
     "usr/sbin/countersignd",
     "usr/share/bash-completion/completions/countersign",
+    "usr/share/bash-completion/completions/countersign-hid",
     "usr/share/bash-completion/completions/countersignd",
     "usr/share/fish/vendor_completions.d/countersign.fish",
+    "usr/share/fish/vendor_completions.d/countersign-hid.fish",
     "usr/share/fish/vendor_completions.d/countersignd.fish",
     "usr/share/zsh/vendor-completions/_countersign",
+    "usr/share/zsh/vendor-completions/_countersign-hid",
     "usr/share/zsh/vendor-completions/_countersignd",
     "usr/share/doc/countersign/CHANGELOG.md",
     "usr/share/doc/countersign/README.md",
@@ -37,6 +42,7 @@ PACKAGED = {
     "usr/share/lintian/overrides/countersign",
     "usr/share/man/man1/countersign.1",
     "usr/share/man/man5/countersign.json.5",
+    "usr/share/man/man8/countersign-hid.8",
     "usr/share/man/man8/countersignd.8",
 }
 

@@ -1,6 +1,5 @@
 internal import CLinux
 internal import Glibc
-package import Platform
 
 /// Why a socket cannot be listened on; each description says what to do.
 package enum ListenerError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -42,14 +41,17 @@ package struct Listener: ~Copyable, Sendable {
   /// Binds a path of our own. A socket there that nobody listens on any more is replaced; one that is alive never.
   ///
   /// - Parameters:
+  ///   - kind: what its connections carry
   ///   - path: the socket's file; `@name` is the abstract namespace, which has no permissions: for tests only
   ///   - mode: permissions of the file
   /// - Throws: ``ListenerError``
-  package init(path: String, mode: UInt32) throws(ListenerError) {
+  package init(_ kind: UnixSocket.Kind = .stream, path: String, mode: UInt32) throws(ListenerError) {
     name = path
     let isAbstract = path.hasPrefix("@")
     if !isAbstract { try Self.clear(path) }
-    descriptor = try Self.explained(path) { () throws(SystemError) in try UnixSocket.listen(at: path, mode: mode) }
+    descriptor = try Self.explained(path) { () throws(SystemError) in
+      try UnixSocket.listen(at: path, kind: kind, mode: mode)
+    }
     file = isAbstract ? nil : Self.identity(of: path)
   }
 

@@ -1,8 +1,5 @@
-internal import CTAPHID
-internal import Platform
-
 /// The listeners of a server: they let connections in by small bursts.
-struct Entrances {
+package struct Entrances {
   private final class Entrance {
     let listener: Listener
     var watch: EventLoop.Watch?
@@ -18,7 +15,7 @@ struct Entrances {
   private let loop: EventLoop
   private var entrances: [Entrance] = []
 
-  init(loop: EventLoop) {
+  package init(loop: EventLoop) {
     self.loop = loop
   }
 
@@ -28,7 +25,7 @@ struct Entrances {
   ///   - listener: own or passed
   ///   - knock: called on the loop with the number of the listener at which connections wait
   /// - Throws: ``SystemError`` of epoll_ctl(2)
-  mutating func add(
+  package mutating func add(
     _ listener: consuming Listener, _ knock: @escaping @Sendable (Int) -> Void
   ) throws(SystemError) {
     let entrance = Entrance(listener)
@@ -40,7 +37,7 @@ struct Entrances {
   /// The next connections at listener `index`.
   ///
   /// - Throws: ``SystemError``: EMFILE, ENFILE, ENOMEM; the connection still waits, and epoll would tell so without end
-  func accept(at index: Int, _ admit: (consuming Descriptor) -> Void) throws(SystemError) {
+  package func accept(at index: Int, _ admit: (consuming Descriptor) -> Void) throws(SystemError) {
     guard entrances.indices.contains(index) else { return }
     for _ in 0..<Self.burst {
       guard let socket = try UnixSocket.accept(entrances[index].listener.descriptor) else { return }
@@ -48,23 +45,17 @@ struct Entrances {
     }
   }
 
-  /// Says that there is no room, and closes.
-  static func turnAway(_ socket: consuming Descriptor) {
-    // Six bytes always fit into a new socket.
-    _ = try? socket.sendNow(Frame.error(.channelBusy).encoded()[...])
-  }
-
   /// Lets nobody in for a time.
-  func rest() { change(to: []) }
+  package func rest() { change(to: []) }
 
-  func reopen() { change(to: .read) }
+  package func reopen() { change(to: .read) }
 
   private func change(to interest: EventLoop.Interest) {
     for entrance in entrances { if let watch = entrance.watch { loop.change(watch, to: interest) } }
   }
 
   /// Closes all listeners.
-  mutating func close() {
+  package mutating func close() {
     for entrance in entrances { if let watch = entrance.watch { loop.unwatch(watch) } }
     entrances = []
   }

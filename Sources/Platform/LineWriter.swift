@@ -1,9 +1,8 @@
 internal import Glibc
-internal import Platform
 
 /// Lines on their way to a descriptor that may block, such as standard error: a thread of its own writes them, and
 /// whoever has something to say never waits. A reader that is too slow loses lines and is told how many.
-final class LineWriter: Sendable {
+package final class LineWriter: Sendable {
   private struct State {
     var lines: [String] = []
     /// Of the lines that are not written yet, those too that the thread has taken.
@@ -27,8 +26,8 @@ final class LineWriter: Sendable {
   /// - Parameters:
   ///   - raw: stays open; is not closed
   ///   - complaint: the line for so many lost lines, with its end
-  /// - Throws: `SystemError` where no descriptor or thread can be had
-  init(to raw: Int32, complaint: @escaping @Sendable (Int) -> String) throws(SystemError) {
+  /// - Throws: ``SystemError`` where no descriptor or thread can be had
+  package init(to raw: Int32, complaint: @escaping @Sendable (Int) -> String) throws(SystemError) {
     self.raw = raw
     self.complaint = complaint
     wake = try EventCounter()
@@ -36,7 +35,7 @@ final class LineWriter: Sendable {
   }
 
   /// - Parameter line: with its end
-  func add(_ line: String) {
+  package func add(_ line: String) {
     let wasEmpty = state.withLock { state in
       let count = line.utf8.count
       guard state.bytes + count <= Self.capacity else {
@@ -57,7 +56,7 @@ final class LineWriter: Sendable {
   /// - Parameter milliseconds: how long at most
   /// - Returns: whether it is
   @discardableResult
-  func flush(within milliseconds: Int32) -> Bool {
+  package func flush(within milliseconds: Int32) -> Bool {
     guard let done = try? EventCounter() else { return false }
     let isDone = state.withLock { state in
       if state.lines.isEmpty && !state.isWriting { return true }

@@ -1,14 +1,12 @@
 internal import CLinux
 internal import Glibc
-package import Platform
 internal import Synchronization
 
 /// One thread that waits for descriptors and timers, and on which actors can run. The socket server and the
 /// authenticator share one, so that a request makes no thread hop before the TPM's.
 ///
 /// In each round: events, then timers that are due, then turns that were asked for before, then jobs that were queued
-/// by then. Nothing that runs here may
-/// block. Callbacks run on the loop's thread outside of any task; an actor of the loop enters itself with
+/// by then. Nothing that runs here may block. Callbacks run on the loop's thread outside of any task; an actor of the loop enters itself with
 /// `assumeIsolated`.
 ///
 /// A task that awaits a continuation, or calls a nonisolated closure, comes back by way of the cooperative pool, even
@@ -145,7 +143,7 @@ package final class EventLoop: SerialExecutor, TaskExecutor, Sendable {
   }
 
   /// Descriptors that are watched, for tests.
-  var watchCount: Int { state.withLock { $0.watches.count } }
+  package var watchCount: Int { state.withLock { $0.watches.count } }
 
   // MARK: - Timers
 

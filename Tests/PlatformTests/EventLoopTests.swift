@@ -1,8 +1,7 @@
-import Platform
 import TestSupport
 import Testing
 
-@testable import Transports
+@testable import Platform
 
 @Suite struct TimerQueueTests {
   @Test func inOrderOfDeadline() {

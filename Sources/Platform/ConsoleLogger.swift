@@ -1,8 +1,7 @@
 internal import Glibc
-internal import Platform
 
 /// Standard error, one line a message. systemd reads a priority before each line (sd-daemon(3)); people read a word.
-enum ConsoleLogger {
+package enum ConsoleLogger {
   /// How long the end of the process waits for a reader.
   private static let patience: Int32 = 1000
 
@@ -14,7 +13,7 @@ enum ConsoleLogger {
   }()
 
   /// A logger that never waits for who reads standard error: see ``LineWriter``.
-  static func make(level: Logger.Level) -> Logger {
+  package static func make(level: Logger.Level) -> Logger {
     make(level: level, writer: writer)
   }
 
@@ -25,11 +24,15 @@ enum ConsoleLogger {
     }
   }
 
-  /// Writes directly, after all that was logged before: for what is said before the end. Waits for a bounded time.
-  static func write(_ text: String) {
+  /// Writes one line directly, after all that was logged before: for what is said before the end. Waits for a bounded
+  /// time.
+  package static func complain(_ message: String) {
     flush()
-    writeAll(text, to: STDERR_FILENO, within: patience)
+    writeAll("\(program): \(oneLine(message))\n", to: STDERR_FILENO, within: patience)
   }
+
+  /// The program's name, before each line that people read.
+  private static let program = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "countersign"
 
   private static func flush() {
     writer?.flush(within: patience)
@@ -39,7 +42,7 @@ enum ConsoleLogger {
 
   private static func line(_ level: Logger.Level, _ message: String) -> String {
     let text = oneLine(message)
-    return isJournal ? "<\(level.rawValue)>\(text)\n" : "countersignd: \(word(level))\(text)\n"
+    return isJournal ? "<\(level.rawValue)>\(text)\n" : "\(program): \(word(level))\(text)\n"
   }
 
   /// Text from outside (an RP ID, a reason) must not forge a line.

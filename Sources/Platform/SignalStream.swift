@@ -1,9 +1,8 @@
 internal import Glibc
-internal import Platform
 
 /// Signals as a sequence, read by a thread of its own.
-enum SignalStream {
-  static func make(_ signals: SignalDescriptor) -> AsyncStream<Signal> {
+package enum SignalStream {
+  package static func make(_ signals: SignalDescriptor) -> AsyncStream<Signal> {
     AsyncStream { continuation in
       do {
         try startThread(named: "signals") {

@@ -1,8 +1,7 @@
 import Glibc
-import Platform
 import Testing
 
-@testable import Daemon
+@testable import Platform
 
 /// A pipe, whose reader is slow by nature.
 private final class Pipe: Sendable {
