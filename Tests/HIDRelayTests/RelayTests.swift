@@ -30,6 +30,19 @@ import Testing
     }
   }
 
+  @Test func infoOfAPortIsTheDaemons() async throws {
+    try await withRelay { harness in
+      let host = try harness.host()
+      let channel = try host.open()
+      try host.send(channel, .cbor, [4])
+      let daemon = try harness.accept()
+      _ = try daemon.receive()
+      // {5: 7609}
+      try daemon.send(Frame(.cbor, [0, 0xA1, 5, 0x19, 0x1D, 0xB9]))
+      #expect(try host.receive() == Message(channel: channel, .cbor, [0, 0xA1, 5, 0x19, 0x1D, 0xB9]))
+    }
+  }
+
   @Test func eachChannelIsAConnection() async throws {
     try await withRelay { harness in
       let host = try harness.host()
