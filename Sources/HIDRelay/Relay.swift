@@ -1,4 +1,5 @@
 internal import CTAPHID
+internal import Glibc
 package import Platform
 
 /// What the relay tells whoever runs it.
@@ -232,7 +233,13 @@ package actor Relay {
           drop(channel, of: port)
         }
       }
-      try request(frame, over: try connect(channel, of: port))
+      let made = try connect(channel, of: port)
+      do {
+        try request(frame, over: made)
+      } catch {
+        // A daemon that has no room says so and closes, maybe before it has the request: that is there to be read.
+        guard error.code == EPIPE || error.code == ECONNRESET else { throw error }
+      }
     } catch {
       drop(channel, of: port)
       complain(
