@@ -108,7 +108,7 @@ let package = Package(
 
     // Adapters.
     room("Transports", uses: ["CLinux", "CTAPHID", "Platform", "Policy"]),
-    room("HIDRelay", uses: ["CLinux", "CTAPHID", "Platform"]),
+    room("HIDRelay", uses: ["CBOR", "CLinux", "CTAPHID", "Platform"]),
     room("TPMKeyStore", uses: ["Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn"]),
     room(
       "Storage", uses: ["Authenticator", "CBOR", "Crypto", "Database", "Platform", "Policy", "Secrets", "WebAuthn"]),
@@ -172,7 +172,7 @@ let package = Package(
         "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore", "WebAuthn",
       ]),
     tests("TransportsTests", uses: ["CTAPHID", "Platform", "Policy", "TestSupport", "Transports"]),
-    tests("HIDRelayTests", uses: ["CLinux", "CTAPHID", "HIDRelay", "Platform", "TestSupport"]),
+    tests("HIDRelayTests", uses: ["CBOR", "CLinux", "CTAPHID", "HIDRelay", "Platform", "TestSupport"]),
     tests(
       "CommandsTests",
       uses: [

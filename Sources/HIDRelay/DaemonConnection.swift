@@ -12,6 +12,8 @@ final class DaemonConnection {
 
   let descriptor: Descriptor
   var watch: EventLoop.Watch?
+  /// Whether the request in progress is getInfo.
+  private(set) var isAskedForInfo = false
   private var reader = FrameReader()
   private var output: ArraySlice<UInt8> = []
 
@@ -26,7 +28,12 @@ final class DaemonConnection {
   /// What the connection is to be watched for.
   var interest: EventLoop.Interest { output.isEmpty ? .read : [.read, .write] }
 
-  /// Sends what the socket takes; the rest when it is writable.
+  /// Sends a request, as far as the socket takes it; the rest when it is writable.
+  func request(_ frame: Frame) throws(SystemError) {
+    isAskedForInfo = DeviceInfo.isAsked(by: frame)
+    try send(frame)
+  }
+
   func send(_ frame: Frame) throws(SystemError) {
     output += frame.encoded()
     try flush()

@@ -1,4 +1,5 @@
 internal import CTAPHID
+internal import Glibc
 package import Platform
 
 /// What the relay tells whoever runs it.
@@ -162,7 +163,8 @@ package actor Relay {
       case .abandoned:
         perform(port.device.reset(), for: port)
         port.queue = []
-      case .nothing: log.debug("port \(port.id): something that is no report")
+      case .refused: log.debug("port \(port.id): something that is no report")
+      case .nothing: break
       }
     }
   }
@@ -225,13 +227,19 @@ package actor Relay {
       if isStopping { return perform(port.device.lose(channel), for: port) }
       if let known = port.connections[channel] {
         do {
-          return try send(frame, over: known)
+          return try request(frame, over: known)
         } catch {
           // The daemon was started anew: nothing of the request has been read.
           drop(channel, of: port)
         }
       }
-      try send(frame, over: try connect(channel, of: port))
+      let made = try connect(channel, of: port)
+      do {
+        try request(frame, over: made)
+      } catch {
+        // A daemon that has no room says so and closes, maybe before it has the request: that is there to be read.
+        guard error.code == EPIPE || error.code == ECONNRESET else { throw error }
+      }
     } catch {
       drop(channel, of: port)
       complain(
@@ -251,15 +259,16 @@ package actor Relay {
     return connection
   }
 
-  private func send(_ frame: Frame, over connection: DaemonConnection) throws(SystemError) {
-    try connection.send(frame)
+  private func request(_ frame: Frame, over connection: DaemonConnection) throws(SystemError) {
+    try connection.request(frame)
     if let watch = connection.watch { loop.change(watch, to: connection.interest) }
   }
 
   private func cancel(_ channel: UInt32, of port: Port) {
     guard let connection = port.connections[channel] else { return }
     // Where it fails, the connection's own end tells.
-    try? send(Frame(.cancel), over: connection)
+    try? connection.send(Frame(.cancel))
+    if let watch = connection.watch { loop.change(watch, to: connection.interest) }
   }
 
   private func handle(_ events: EventLoop.Interest, ofChannel channel: UInt32, at id: UInt64) {
@@ -276,7 +285,7 @@ package actor Relay {
     switch connection.read(into: &buffer) {
     case .frames(let frames):
       for frame in frames {
-        let actions = port.device.answer(frame, on: channel, at: now)
+        let actions = port.device.answer(told(frame, by: connection, to: port), on: channel, at: now)
         // Who has not read the last one needs no other.
         if frame.command == .keepalive && port.device.isProcessing && !port.queue.isEmpty { continue }
         perform(actions, for: port)
@@ -287,6 +296,14 @@ package actor Relay {
       if !lost.isEmpty { complain("request not answered: \(reason): see the log of countersignd") }
       perform(lost, for: port)
     }
+  }
+
+  /// The frame as it is true of this device.
+  private func told(_ frame: Frame, by connection: DaemonConnection, to port: Port) -> Frame {
+    guard port.link.losesReports, connection.isAskedForInfo, frame.command == .cbor else { return frame }
+    if let info = DeviceInfo.limited(frame.payload) { return Frame(.cbor, info) }
+    complain("answer not relayed: getInfo is no canonical CBOR: check that --socket is the daemon's socket for jobs")
+    return .error(.other)
   }
 
   private func drop(_ channel: UInt32, of port: Port) {

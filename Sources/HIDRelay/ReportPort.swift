@@ -10,6 +10,8 @@ enum PortEvent: Equatable {
   case ready
   /// Nobody has the device open any more.
   case abandoned
+  /// Something that is no report, and does nothing.
+  case refused
   /// Nothing to do.
   case nothing
 }
@@ -17,7 +19,8 @@ enum PortEvent: Equatable {
 /// Where the reports of one device come from and go to.
 protocol ReportPort: AnyObject {
   var descriptor: Descriptor { get }
-  /// Whether reports that are sent too fast are lost, so that they must be paced.
+  /// Whether reports that come too fast are lost, either way: ours are paced then, and programs are told to keep theirs
+  /// few, see ``DeviceInfo``.
   var losesReports: Bool { get }
 
   /// What comes next; nil if there is nothing now.
@@ -35,7 +38,7 @@ protocol ReportPort: AnyObject {
 /// A HID device that the kernel shows to programs (uhid). It is there as long as this object.
 final class KernelDevice: ReportPort {
   let descriptor: Descriptor
-  /// The kernel keeps 63 reports for each program that has the device open, and drops what comes then.
+  /// The kernel keeps 63 reports for each program that has the device open, and 32 for us; it drops what comes then.
   let losesReports = true
   private var buffer = [UInt8](repeating: 0, count: CS_UHID_EVENT_SIZE)
 
@@ -67,8 +70,8 @@ final class KernelDevice: ReportPort {
       try descriptor.write(DeviceEvent.getReportReply(id: id, error: UInt16(EIO)).encoded())
       return .nothing
     case .setReport(let id, let type, let data):
-      let event = type == CS_UHID_OUTPUT_REPORT ? Self.event(data) : .nothing
-      let error = event == .nothing ? UInt16(EIO) : 0
+      let event = type == CS_UHID_OUTPUT_REPORT ? Self.event(data) : .refused
+      let error = event == .refused ? UInt16(EIO) : 0
       try descriptor.write(DeviceEvent.setReportReply(id: id, error: error).encoded())
       return event
     case .open, .other, nil: return .nothing
@@ -78,7 +81,7 @@ final class KernelDevice: ReportPort {
   /// Programs write the number of the report before it, 0 where there are no numbers; the kernel hands on all of it.
   private static func event(_ data: [UInt8]) -> PortEvent {
     if data.count == Packet.count { return .report(data) }
-    return data.count == Packet.count + 1 && data[0] == 0 ? .report(Array(data.dropFirst())) : .nothing
+    return data.count == Packet.count + 1 && data[0] == 0 ? .report(Array(data.dropFirst())) : .refused
   }
 
   func send(_ report: [UInt8]) throws(SystemError) -> Bool {
@@ -99,7 +102,7 @@ final class PacketPort: ReportPort {
 
   func receive() throws(SystemError) -> PortEvent? {
     guard let count = try descriptor.receivePacket(into: &buffer) else { return nil }
-    return count == Packet.count ? .report(buffer) : .nothing
+    return count == Packet.count ? .report(buffer) : .refused
   }
 
   func send(_ report: [UInt8]) throws(SystemError) -> Bool {

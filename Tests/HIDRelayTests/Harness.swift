@@ -211,6 +211,16 @@ final class Harness: Sendable {
 
   func host() throws -> PacketHost { try PacketHost(folder.path("reports.sock")) }
 
+  /// A host whose request the daemon has before it.
+  func ask(_ request: [UInt8]) throws -> (PacketHost, channel: UInt32, DaemonEnd) {
+    let host = try host()
+    let channel = try host.open()
+    try host.send(channel, .cbor, request)
+    let daemon = try accept()
+    #expect(try daemon.receive() == Frame(.cbor, request))
+    return (host, channel, daemon)
+  }
+
   /// Returns when the loop has dealt with all that had been sent to it before the call.
   func settle() async { for _ in 0..<3 { _ = await relay.portCount } }
 

@@ -1,3 +1,4 @@
+import CBOR
 import CLinux
 import CTAPHID
 import Glibc
@@ -27,6 +28,41 @@ private func withDevice(_ body: (Harness, FakeKernel) async throws -> Void) asyn
       try daemon.send(Frame(.cbor, [0, 1]))
       #expect(try kernel.receive() == Message(channel: channel, .cbor, [0, 1]))
       #expect(harness.notes.events == [.ready])
+    }
+  }
+
+  /// 21 packets: the kernel keeps 32, and does not say which it drops.
+  @Test func infoSaysWhatAlwaysArrives() async throws {
+    try await withDevice { harness, kernel in
+      let channel = try kernel.open()
+      try kernel.send(channel, .cbor, [4])
+      let daemon = try harness.accept()
+      #expect(try daemon.receive() == Frame(.cbor, [4]))
+      try daemon.send(.keepalive(.processing))
+      #expect(try kernel.receive().code == PacketCommand.keepalive.rawValue)
+      let info: CBORMap = [1: .array(["FIDO_2_1"]), 5: 7609, 7: 64, 8: 16]
+      try daemon.send(Frame(.cbor, [0] + CanonicalCBOR.encode(.map(info))))
+      var expected = info
+      expected[5] = 1200
+      expected[7] = 24
+      let limited = Message(channel: channel, .cbor, [0] + CanonicalCBOR.encode(.map(expected)))
+      #expect(try kernel.receive() == limited)
+      #expect(Message(channel: channel, .cbor, [UInt8](repeating: 0, count: 1200)).reports().count == 21)
+      // Nothing else is touched: another request, and a refusal.
+      try kernel.send(channel, .cbor, [8])
+      _ = try daemon.receive()
+      try daemon.send(Frame(.cbor, [0, 0xA1, 5, 0x19, 0x1D, 0xB9]))
+      #expect(try kernel.receive() == Message(channel: channel, .cbor, [0, 0xA1, 5, 0x19, 0x1D, 0xB9]))
+      try kernel.send(channel, .cbor, [4])
+      _ = try daemon.receive()
+      try daemon.send(Frame(.cbor, [0x30]))
+      #expect(try kernel.receive() == Message(channel: channel, .cbor, [0x30]))
+      // It is never guessed.
+      try kernel.send(channel, .cbor, [4])
+      _ = try daemon.receive()
+      try daemon.send(Frame(.cbor, [0, 0xBF]))
+      #expect(try kernel.receive() == Message(channel: channel, .error, [0x7F]))
+      #expect(harness.notes.log.first?.hasPrefix("answer not relayed: getInfo") ?? false)
     }
   }
 
