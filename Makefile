@@ -36,8 +36,8 @@ export SWIFT PYTHON
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: build bench demo test lint install clean asan tsan valgrind interop fuzz deb deb-check tarball \
-  demo-prerequisites test-prerequisites deb-prerequisites
+.PHONY: build bench demo test test-vm lint install clean asan tsan valgrind interop fuzz deb deb-check tarball \
+  demo-prerequisites test-prerequisites deb-prerequisites vm-prerequisites
 
 build:
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersignd
@@ -64,6 +64,10 @@ test: test-prerequisites .venv/installed
 asan tsan valgrind interop: test-prerequisites .venv/installed
 	@$(VENV) Tests/Tools/test.py $@
 
+# A Linux machine in QEMU with swtpm behind the kernel's driver, the package in it, and programs that others wrote.
+test-vm: vm-prerequisites .venv/installed
+	@$(VENV) Tests/Tools/test.py vm
+
 # Every fuzz target for FUZZ_SECONDS (60), or some: make fuzz TARGETS="cbor engine". What it finds goes to
 # Tests/Fuzz/Crashes, which `make test` replays.
 fuzz:
@@ -79,6 +83,9 @@ demo-prerequisites:
 
 deb-prerequisites:
 	@Tests/Tools/prerequisites.sh deb
+
+vm-prerequisites:
+	@Tests/Tools/prerequisites.sh vm
 
 test-prerequisites:
 	@Tests/Tools/prerequisites.sh test
