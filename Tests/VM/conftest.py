@@ -48,7 +48,7 @@ RULES = [
     },
     {
         "name": "virtual key",
-        "callers": [{"user": "countersign-hid"}],
+        "callers": [{"service": "countersign-hid"}],
         "relyingParties": ["*"],
         "operations": ["register", "authenticate", "manage"],
     },

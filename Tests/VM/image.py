@@ -29,7 +29,8 @@ PACKAGES = [
     # The system.
     "systemd", "systemd-sysv", "udev", "dbus", "kmod", "procps", "passwd", "debconf", "ca-certificates",
     # Users of the virtual key, none of them ours.
-    "fido2-tools", "openssh-client", "openssh-server", "pamu2fcfg", "libpam-u2f", "cryptsetup-bin", "python3",
+    "fido2-tools", "openssh-client", "openssh-server", "pamu2fcfg", "libpam-u2f", "pamtester", "cryptsetup-bin",
+    "python3",
     # Another user of the TPM, and the rule that gives its device to a group.
     "tpm2-tools", "tpm-udev",
     # What the programs link with.

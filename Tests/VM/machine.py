@@ -84,6 +84,8 @@ class Running:
         try:
             message = self.messages.get(timeout=max(0, deadline - time.monotonic()))
         except queue.Empty:
+            # It must not stand in the way of those that come after it.
+            self.kill(signal.SIGKILL)
             raise MachineFailure(f"`{self.command}` did not end in time\n{self.done()}") from None
         if message is None:
             raise MachineFailure(f"the machine ended during `{self.command}`\n{self.done()}")

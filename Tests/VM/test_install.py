@@ -48,6 +48,16 @@ def test_status_is_good(machine):
     assert re.search(r"^tpm.kind +software$", status, re.MULTILINE)
 
 
+def test_the_doctor_finds_nothing_wrong(machine):
+    report = machine.run("countersign doctor").out
+    print(report)
+    worse = [
+        one for one in json.loads(machine.run("countersign doctor --json").out)["checks"] if one["verdict"] != "ok"
+    ]
+    # Of a software TPM it warns, rightly.
+    assert len(worse) <= 1 and all("software" in json.dumps(one) for one in worse), worse
+
+
 def test_the_example_rule_serves_root(machine):
     """As installed, root alone may try."""
     assert "ES256" in machine.run("countersign info").out

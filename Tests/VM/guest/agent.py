@@ -96,7 +96,6 @@ def start(number: int, request: dict) -> None:
         threading.Thread(target=forward, args=(number, 2, process.stderr.fileno())),
     ]
     if terminal:
-        os.close(terminal[1])
         readers.append(threading.Thread(target=converse, args=(number, terminal[0], script)))
     for reader in readers:
         reader.start()
@@ -107,6 +106,9 @@ def start(number: int, request: dict) -> None:
         pass
     # Programs that stay behind may keep the pipes: what counts is the end of the one that was asked for.
     status = process.wait()
+    if terminal:
+        # Until here, so that the other side has no end before the program has opened it.
+        os.close(terminal[1])
     for reader in readers:
         reader.join(timeout=5)
     if terminal:
