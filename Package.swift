@@ -101,18 +101,20 @@ let package = Package(
 
     // Domain.
     room("Policy", uses: ["Crypto", "Platform"]),
-    room("AuditLog", uses: ["Platform"]),
+    room("AuditLog", uses: ["CLinux", "Crypto", "Platform"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
     room("RelyingParty", uses: ["CBOR", "Crypto", "WebAuthn"]),
 
     // Adapters.
     room("Transports", uses: ["CLinux", "CTAPHID", "Platform", "Policy"]),
-    room("TPMKeyStore", uses: ["Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn"]),
+    room(
+      "TPMKeyStore",
+      uses: ["AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn"]),
     room(
       "Storage", uses: ["Authenticator", "CBOR", "Crypto", "Database", "Platform", "Policy", "Secrets", "WebAuthn"]),
 
     // Root and the client's side.
-    room("Configuration", uses: ["Platform", "Policy"]),
+    room("Configuration", uses: ["AuditLog", "Platform", "Policy"]),
     room(
       "Daemon",
       uses: [
@@ -125,8 +127,8 @@ let package = Package(
     room(
       "Commands",
       uses: [
-        "CTAP", "CTAPHID", "CTerminal", "Client", "Configuration", "Crypto", "Platform", "Policy", "RelyingParty",
-        "Secrets", "WebAuthn",
+        "AuditLog", "CTAP", "CTAPHID", "CTerminal", "Client", "Configuration", "Crypto", "Platform", "Policy",
+        "RelyingParty", "Secrets", "WebAuthn",
       ]),
 
     program("countersignd", uses: ["Daemon"]),
@@ -146,8 +148,8 @@ let package = Package(
       "CTAPTests", uses: ["CBOR", "CTAP", "Crypto", "Secrets", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
     tests("CTAPHIDTests", uses: ["CTAPHID", "TestSupport"]),
     tests("PolicyTests", uses: ["Authenticator", "Crypto", "Policy"]),
-    tests("ConfigurationTests", uses: ["Configuration", "Platform", "Policy", "TestSupport"]),
-    tests("AuditLogTests", uses: ["AuditLog", "Platform", "TestSupport"]),
+    tests("ConfigurationTests", uses: ["AuditLog", "Configuration", "Platform", "Policy", "TestSupport"]),
+    tests("AuditLogTests", uses: ["AuditLog", "CLinux", "Crypto", "Platform", "TestSupport", "WebAuthn"]),
     tests(
       "AuthenticatorTests",
       uses: [
@@ -172,7 +174,7 @@ let package = Package(
     tests(
       "CommandsTests",
       uses: [
-        "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto", "Platform", "Policy",
+        "AuditLog", "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto", "Platform", "Policy",
         "RelyingParty", "Secrets", "TestSupport", "WebAuthn",
       ]),
     tests(
