@@ -168,7 +168,8 @@ let package = Package(
     tests(
       "TPMKeyStoreTests",
       uses: [
-        "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore", "WebAuthn",
+        "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore",
+        "WebAuthn",
       ]),
     tests("TransportsTests", uses: ["CTAPHID", "Platform", "Policy", "TestSupport", "Transports"]),
     tests(
