@@ -547,8 +547,9 @@ class Daemon:
     def errors(self) -> str:
         return self.standard_error.read_text(errors="replace") if self.standard_error.exists() else ""
 
-    def audit(self) -> list[dict[str, Any]]:
-        """The audit records. A line that a kill cut short is no record."""
+    def audit(self, *, own: bool = False) -> list[dict[str, Any]]:
+        """The audit records, with those of the daemon's own acts where asked for. A line that a kill cut short is no
+        record."""
         if not self.audit_log.exists():
             return []
         lines = self.audit_log.read_bytes().split(b"\n")
@@ -558,7 +559,7 @@ class Daemon:
                 records.append(json.loads(line))
             except ValueError:
                 continue
-        return records
+        return [record for record in records if own or record["outcome"] != "done"]
 
     def database(self) -> Path:
         """The one SQLite file of the state directory."""

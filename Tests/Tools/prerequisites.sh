@@ -25,7 +25,7 @@ fi
 packages="g++ libtss2-dev libssl-dev libcbor-dev libsqlite3-dev libpsl-dev libunistring-dev zlib1g-dev swtpm binutils python3 python3-venv"
 # A TPM of other agents' making, as a stranger to the daemon sees it; a second client that we did not write; and where
 # memory is looked after.
-if [ "${1:-test}" = test ]; then packages="$packages tpm2-tools libfido2-dev valgrind"; fi
+if [ "${1:-test}" = test ]; then packages="$packages tpm2-tools libfido2-dev valgrind jq openssl xxd"; fi
 
 command -v dpkg-query >/dev/null 2>&1 ||
   fail "this is no Debian or Ubuntu: install your system's equivalents of: $packages"
