@@ -102,19 +102,21 @@ let package = Package(
 
     // Domain.
     room("Policy", uses: ["Crypto", "Platform"]),
-    room("AuditLog", uses: ["Platform"]),
+    room("AuditLog", uses: ["CLinux", "Crypto", "Platform"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
     room("RelyingParty", uses: ["CBOR", "Crypto", "WebAuthn"]),
 
     // Adapters.
     room("Transports", uses: ["CLinux", "CTAPHID", "Platform", "Policy"]),
     room("HIDRelay", uses: ["CBOR", "CLinux", "CTAPHID", "Platform"]),
-    room("TPMKeyStore", uses: ["Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn"]),
+    room(
+      "TPMKeyStore",
+      uses: ["AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn"]),
     room(
       "Storage", uses: ["Authenticator", "CBOR", "Crypto", "Database", "Platform", "Policy", "Secrets", "WebAuthn"]),
 
     // Root and the client's side.
-    room("Configuration", uses: ["Platform", "Policy"]),
+    room("Configuration", uses: ["AuditLog", "Platform", "Policy"]),
     room(
       "Daemon",
       uses: [
@@ -127,8 +129,8 @@ let package = Package(
     room(
       "Commands",
       uses: [
-        "CTAP", "CTAPHID", "CTerminal", "Client", "Configuration", "Crypto", "Platform", "Policy", "RelyingParty",
-        "Secrets", "WebAuthn",
+        "AuditLog", "CTAP", "CTAPHID", "CTerminal", "Client", "Configuration", "Crypto", "Platform", "Policy",
+        "RelyingParty", "Secrets", "WebAuthn",
       ]),
 
     program("countersignd", uses: ["Daemon"]),
@@ -149,8 +151,8 @@ let package = Package(
       "CTAPTests", uses: ["CBOR", "CTAP", "Crypto", "Secrets", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
     tests("CTAPHIDTests", uses: ["CTAPHID", "TestSupport"]),
     tests("PolicyTests", uses: ["Authenticator", "Crypto", "Policy"]),
-    tests("ConfigurationTests", uses: ["Configuration", "Platform", "Policy", "TestSupport"]),
-    tests("AuditLogTests", uses: ["AuditLog", "Platform", "TestSupport"]),
+    tests("ConfigurationTests", uses: ["AuditLog", "Configuration", "Platform", "Policy", "TestSupport"]),
+    tests("AuditLogTests", uses: ["AuditLog", "CLinux", "Crypto", "Platform", "TestSupport", "WebAuthn"]),
     tests(
       "AuthenticatorTests",
       uses: [
@@ -169,14 +171,15 @@ let package = Package(
     tests(
       "TPMKeyStoreTests",
       uses: [
-        "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore", "WebAuthn",
+        "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore",
+        "WebAuthn",
       ]),
     tests("TransportsTests", uses: ["CTAPHID", "Platform", "Policy", "TestSupport", "Transports"]),
     tests("HIDRelayTests", uses: ["CBOR", "CLinux", "CTAPHID", "HIDRelay", "Platform", "TestSupport"]),
     tests(
       "CommandsTests",
       uses: [
-        "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto", "Platform", "Policy",
+        "AuditLog", "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto", "Platform", "Policy",
         "RelyingParty", "Secrets", "TestSupport", "WebAuthn",
       ]),
     tests(

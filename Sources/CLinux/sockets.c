@@ -95,6 +95,16 @@ int cs_unix_send_datagram(const char *path, const void *bytes, size_t count) {
   return 0;
 }
 
+int cs_unix_connect_datagram(const char *path) {
+  struct sockaddr_un name;
+  socklen_t length;
+  if (address(path, &name, &length) != 0) return -1;
+  int made = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (made < 0) return -1;
+  if (connect(made, (struct sockaddr *)&name, length) != 0) return fail(made);
+  return made;
+}
+
 static int option(int descriptor, int name, int *value) {
   socklen_t length = sizeof *value;
   return getsockopt(descriptor, SOL_SOCKET, name, value, &length);

@@ -25,6 +25,16 @@ struct Arguments {
     case newPINFile = "--new-pin-file"
     case newPINCredential = "--new-pin-credential"
     case program = "--program"
+    case key = "--key"
+    case relyingParty = "--rp"
+    case user = "--user"
+    case unit = "--unit"
+    case rule = "--rule"
+    case outcome = "--outcome"
+    case operation = "--operation"
+    case job = "--job"
+    case since = "--since"
+    case until = "--until"
     case help = "--help"
 
     var takesValue: Bool { self != .json && self != .yes && self != .help }
@@ -33,6 +43,8 @@ struct Arguments {
   private(set) var values: [Option: String] = [:]
   /// What stands there without an option's name; nil where the command takes no such thing.
   private(set) var operand: String?
+  /// File names that stand there so, where the command takes any.
+  private(set) var files: [String] = []
 
   /// Takes `--option VALUE` and `--option=VALUE`, each at most once.
   ///
@@ -41,14 +53,20 @@ struct Arguments {
   ///   - command: its name, for complaints
   ///   - allowed: what it takes; `--help` goes without saying
   ///   - operandName: what it takes besides, and must have
+  ///   - takesFiles: whether it takes any number of file names
   /// - Throws: ``CommandFailure`` of status ``ExitCode/usage``
   init(
-    _ words: ArraySlice<String>, of command: String, allowing allowed: [Option], operandName: String? = nil
+    _ words: ArraySlice<String>, of command: String, allowing allowed: [Option], operandName: String? = nil,
+    takesFiles: Bool = false
   ) throws(CommandFailure) {
     let remedy = "see countersign \(command) --help"
     var words = words
     while let word = words.popFirst() {
       guard Arguments.isOption(word), operandName == nil || !Arguments.isIdentifier(word) else {
+        if takesFiles {
+          files.append(word)
+          continue
+        }
         guard operandName != nil, operand == nil else { throw .usage("unexpected argument \"\(word)\"", remedy) }
         operand = word
         continue

@@ -12,6 +12,9 @@ enum Command: String, CaseIterable {
   case pinSet = "pin set"
   case pinChange = "pin change"
   case pinStatus = "pin status"
+  case auditShow = "audit show"
+  case auditVerify = "audit verify"
+  case auditKey = "audit key"
   case verifyRegistration = "verify registration"
   case verifyAssertion = "verify assertion"
 
@@ -31,6 +34,12 @@ enum Command: String, CaseIterable {
     case .pinChange:
       [.pinFile, .pinCredential, .newPINFile, .newPINCredential, .adminSocket, .socket, .timeout]
     case .pinStatus: [.json, .output, .adminSocket, .socket, .timeout]
+    case .auditShow:
+      [
+        .relyingParty, .user, .unit, .rule, .outcome, .operation, .credential, .job, .since, .until, .json,
+      ]
+    case .auditVerify: [.key, .json, .output, .adminSocket, .timeout]
+    case .auditKey: [.output, .adminSocket, .timeout]
     case .verifyRegistration: [.options, .response, .origin, .output]
     case .verifyAssertion: [.options, .response, .credential, .origin, .output]
     }
@@ -44,6 +53,9 @@ enum Command: String, CaseIterable {
     default: nil
     }
   }
+
+  /// Whether it takes any number of file names.
+  var takesFiles: Bool { self == .auditShow || self == .auditVerify }
 
   /// How complaints begin.
   var complaint: String {
@@ -60,6 +72,9 @@ enum Command: String, CaseIterable {
     case .pinSet: "cannot set the PIN"
     case .pinChange: "cannot change the PIN"
     case .pinStatus: "cannot get the PIN's status"
+    case .auditShow: "cannot show the audit log"
+    case .auditVerify: "audit log not verified"
+    case .auditKey: "cannot get the audit log's key"
     case .verifyRegistration: "registration not verified"
     case .verifyAssertion: "assertion not verified"
     }
@@ -79,6 +94,9 @@ enum Command: String, CaseIterable {
     case .pinSet: try Commands.setPIN(context)
     case .pinChange: try Commands.changePIN(context)
     case .pinStatus: try Commands.pinStatus(context)
+    case .auditShow: try Commands.showAudit(context)
+    case .auditVerify: try Commands.verifyAudit(context)
+    case .auditKey: try Commands.auditKey(context)
     case .verifyRegistration: try Commands.verifyRegistration(context)
     case .verifyAssertion: try Commands.verifyAssertion(context)
     }
@@ -87,6 +105,7 @@ enum Command: String, CaseIterable {
 
 /// Commands of two words, by their first.
 enum CommandGroup: String {
+  case audit
   case credential
   case pin
   case verify
@@ -94,6 +113,7 @@ enum CommandGroup: String {
   /// The second words.
   var kinds: [String] {
     switch self {
+    case .audit: ["show", "verify", "key"]
     case .credential: ["list", "show", "delete"]
     case .pin: ["set", "change", "status"]
     case .verify: ["registration", "assertion"]
@@ -105,6 +125,7 @@ enum CommandGroup: String {
 
   var help: String {
     switch self {
+    case .audit: Help.audit
     case .credential: Help.credential
     case .pin: Help.pin
     case .verify: Help.verify

@@ -45,7 +45,8 @@ package enum CommandLineProgram {
     _ command: Command, _ words: ArraySlice<String>, _ console: Console
   ) throws(CommandFailure) {
     let arguments = try Arguments(
-      words, of: command.rawValue, allowing: command.options, operandName: command.operandName)
+      words, of: command.rawValue, allowing: command.options, operandName: command.operandName,
+      takesFiles: command.takesFiles)
     if arguments.has(.help) { return try say(Help.of(command), console) }
     try command.run(CommandContext(arguments: arguments, console: console, what: command.complaint))
   }

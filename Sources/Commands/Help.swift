@@ -14,6 +14,9 @@ enum Help {
     case .pinSet: pinSet
     case .pinChange: pinChange
     case .pinStatus: pinStatus
+    case .auditShow: auditShow
+    case .auditVerify: auditVerify
+    case .auditKey: auditKey
     case .verifyRegistration: verifyRegistration
     case .verifyAssertion: verifyAssertion
     }
@@ -38,6 +41,9 @@ enum Help {
       pin set              set the authenticator's PIN (for the operator)
       pin change           change it
       pin status           show how many attempts are left, and more
+      audit show           show the audit log (for the operator)
+      audit verify         find out whether somebody has changed it
+      audit key            show the key that signs it
       verify registration  check a registration as a relying party does
       verify assertion     check an assertion as a relying party does
 

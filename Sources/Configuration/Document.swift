@@ -6,12 +6,13 @@ struct Document: Decodable {
   var adminSocket: String?
   var stateDirectory: String?
   var auditLog: String?
+  var audit: AuditEntry?
   var limits: LimitsEntry?
   var log: LogEntry?
   var rules: [RuleEntry]
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case tpm, socket, socketMode, adminSocket, stateDirectory, auditLog, limits, log, rules
+    case tpm, socket, socketMode, adminSocket, stateDirectory, auditLog, audit, limits, log, rules
   }
 
   init(from decoder: any Decoder) throws {
@@ -22,6 +23,7 @@ struct Document: Decodable {
     adminSocket = try container.optional(.adminSocket)
     stateDirectory = try container.optional(.stateDirectory)
     auditLog = try container.optional(.auditLog)
+    audit = try container.optional(.audit)
     limits = try container.optional(.limits)
     log = try container.optional(.log)
     rules = try container.optional(.rules) ?? []
@@ -42,6 +44,27 @@ struct TPMEntry: Decodable {
     tcti = try container.optional(.tcti)
     allowSoftware = try container.optional(.allowSoftware)
     softwareDirectory = try container.optional(.softwareDirectory)
+  }
+}
+
+struct AuditEntry: Decodable {
+  var rotateAfter: String?
+  var keep: Double?
+  var signAfterRecords: Double?
+  var signAfterSeconds: Double?
+  var journal: Bool?
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case rotateAfter, keep, signAfterRecords, signAfterSeconds, journal
+  }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+    rotateAfter = try container.optional(.rotateAfter)
+    keep = try container.optional(.keep)
+    signAfterRecords = try container.optional(.signAfterRecords)
+    signAfterSeconds = try container.optional(.signAfterSeconds)
+    journal = try container.optional(.journal)
   }
 }
 

@@ -39,6 +39,7 @@ struct AdminService: FrameService {
   let owner: UInt32
   let engine: AuthenticatorEngine
   let status: @Sendable () async -> StatusReport
+  let auditLog: @Sendable () async -> AuditReport
 
   /// nil for a stranger.
   func open(_ caller: Caller) async -> Caller? {
@@ -72,6 +73,7 @@ struct AdminService: FrameService {
     do {
       switch request.request {
       case "status": return encode(await status())
+      case "audit": return encode(await auditLog())
       case "credentials":
         let (page, next) = try await engine.credentials(after: request.after, limit: Self.pageCount, for: caller)
         return encode(CredentialPage(credentials: page.map(CredentialReport.init), next: next))
@@ -84,8 +86,8 @@ struct AdminService: FrameService {
       default:
         return encode(
           Problem(
-            error: "unknown request: this daemon knows \"status\", \"credentials\", \"credential\" and "
-              + "\"deleteCredential\""))
+            error: "unknown request: this daemon knows \"status\", \"audit\", \"credentials\", \"credential\" "
+              + "and \"deleteCredential\""))
       }
     } catch let problem as Problem {
       return encode(problem)

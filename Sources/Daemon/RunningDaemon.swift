@@ -20,6 +20,7 @@ final class RunningDaemon: Sendable {
   private let loop: EventLoop
   private let database: CredentialDatabase
   private let audit: AuditFile
+  private let notary: AuditNotary
   private let keys: TPMKeyStore
   private let engine: AuthenticatorEngine
   private let jobs: SocketServer<CTAPService>
@@ -47,10 +48,14 @@ final class RunningDaemon: Sendable {
       stateDirectory: loaded.settings.stateDirectory, executor: try ThreadExecutor(name: "store"),
       maximumCredentials: loaded.settings.maximumCredentials, log: logger)
     try await database.open()
-    let audit = try AuditFile(path: loaded.settings.auditLog, log: logger)
+    let audit = try AuditFile(
+      path: loaded.settings.auditLog, settings: loaded.settings.audit, log: logger,
+      journal: loaded.settings.audit.copiesToJournal ? JournalCopies(log: logger) : nil)
     let keys = try await unlock(database, loaded.settings, logger)
     let daemon = try RunningDaemon(configured, loaded.settings, logger, database, audit, keys)
     await daemon.engine.prepare()
+    daemon.notary.start()
+    await daemon.record("start", reason: "version \(CountersignVersion.text), \(daemon.report.tpmInWords)")
     try await daemon.listen(passed)
     return daemon
   }
@@ -77,6 +82,7 @@ final class RunningDaemon: Sendable {
     self.database = database
     self.audit = audit
     self.keys = keys
+    notary = AuditNotary(file: audit, signer: keys, settings: settings.audit, clock: SystemTime(), log: logger)
     loop = try EventLoop(name: "sockets")
     engine = AuthenticatorEngine(
       environment: AuthenticatorEnvironment(
@@ -89,7 +95,10 @@ final class RunningDaemon: Sendable {
       settings: settings, configuration: configured.path, startedAt: SystemTime().unixMilliseconds, keys: keys,
       database: database, audit: audit, jobs: jobs)
     administration = SocketServer(
-      loop: loop, service: AdminService(owner: geteuid(), engine: engine, status: report.make),
+      loop: loop,
+      service: AdminService(
+        owner: geteuid(), engine: engine, status: report.make,
+        auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make),
       settings: RunningDaemon.administrationSettings, log: logger)
   }
 
@@ -178,11 +187,24 @@ final class RunningDaemon: Sendable {
       var rest = loaded.settings
       rest.rules = settings.rules
       if rest != settings { logger.warning("settings other than the rules need a restart") }
+      await record("reload", reason: "\(counted(report.rules, "rule")) in force")
     } catch {
       logger.error("configuration not taken, the rules in force stay: \(error)")
       report.noteRefusedReload("\(error)")
+      await record("reload", .failed, reason: "\(error)")
     }
+    // While the file that may have been moved away is still the one that is written.
+    await notary.sign()
     audit.reopen()
+  }
+
+  /// Records an act of the daemon's own. Where that fails, the log's failure is said and stops what matters.
+  private func record(_ operation: String, _ outcome: AuditRecord.Outcome = .done, reason: String?) async {
+    let ticket = audit.submit(
+      AuditRecord(
+        time: SystemTime().unixMilliseconds, outcome: outcome, operation: operation, connection: 0, user: geteuid(),
+        group: getegid(), process: getpid(), reason: reason))
+    try? await ticket.durable()
   }
 
   private func stop() async {
@@ -191,6 +213,8 @@ final class RunningDaemon: Sendable {
     await jobs.stop(within: RunningDaemon.patience)
     await administration.stop(within: 0)
     await engine.settle()
+    await record("stop", reason: nil)
+    await notary.finish()
     await keys.stop()
     audit.close()
     await database.close()

@@ -227,6 +227,13 @@ private let mistakes: [Mistake] = [
   ),
   Mistake(
     "{ limits: { credentials: 1.5 } }", ":1:13: limits.credentials: this is not a limit that can be kept: write a"),
+  Mistake(
+    "{ audit: { rotateAfter: '100 MB' } }",
+    ":1:12: audit.rotateAfter: \"100 MB\" is not a size: write one such as \"100MB\", in kB, MB or GB"),
+  Mistake("{ audit: { rotateAfter: 'MB' } }", ":1:12: audit.rotateAfter: \"MB\" is not a size: "),
+  Mistake("{ audit: { rotateAfter: '0GB' } }", ":1:12: audit.rotateAfter: \"0GB\" is not a size: "),
+  Mistake("{ audit: { keep: 0 } }", ":1:12: audit.keep: this is not a limit that can be kept: write a whole"),
+  Mistake("{ audit: { rotate: '1MB' } }", ":1:12: audit.rotate: there is no such key: "),
   Mistake("{ log: { level: 'verbose' } }", ":1:10: log.level: there is no level \"verbose\": write one of \"error\", "),
   Mistake("{ log: { level: 'warn' } }", ":1:10: log.level: there is no level \"warn\": write \"warning\""),
 ]

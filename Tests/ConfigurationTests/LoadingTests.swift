@@ -1,3 +1,4 @@
+import AuditLog
 import Glibc
 import Platform
 import Policy
@@ -91,6 +92,7 @@ struct LoadingTests {
         """
         { tpm: { tcti: 'swtpm:path=/x', allowSoftware: true }, socket: '/a', adminSocket: '/b', stateDirectory: '/c',
           auditLog: '/d', limits: { connections: 7, credentials: 0x10 }, log: { level: 'debug' },
+          audit: { rotateAfter: '100MB', keep: 5, signAfterRecords: 10, signAfterSeconds: 20, journal: false },
           rules: [{ name: 'r', callers: [{ user: 5 }, { group: '6' }, { user: '0' }], relyingParties: ['*'],
                     operations: ['manage'], userVerification: true }] }
         """)
@@ -98,6 +100,11 @@ struct LoadingTests {
     var expected = Settings()
     expected.tpm = .tcti("swtpm:path=/x")
     expected.allowSoftwareTPM = true
+    expected.audit.rotateAfter = 100_000_000
+    expected.audit.keep = 5
+    expected.audit.signAfterRecords = 10
+    expected.audit.signAfterSeconds = 20
+    expected.audit.copiesToJournal = false
     expected.socket = "/a"
     expected.adminSocket = "/b"
     expected.stateDirectory = "/c"

@@ -566,8 +566,9 @@ class Daemon(Service):
                     found.append(process.name)
         return found
 
-    def audit(self) -> list[dict[str, Any]]:
-        """The audit records. A line that a kill cut short is no record."""
+    def audit(self, *, own: bool = False) -> list[dict[str, Any]]:
+        """The audit records, with those of the daemon's own acts where asked for. A line that a kill cut short is no
+        record."""
         if not self.audit_log.exists():
             return []
         lines = self.audit_log.read_bytes().split(b"\n")
@@ -577,7 +578,7 @@ class Daemon(Service):
                 records.append(json.loads(line))
             except ValueError:
                 continue
-        return records
+        return [record for record in records if own or record["outcome"] != "done"]
 
     def database(self) -> Path:
         """The one SQLite file of the state directory."""

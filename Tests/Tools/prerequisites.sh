@@ -30,9 +30,10 @@ if [ "${1:-test}" = deb ]; then packages="$packages $packaging"; fi
 machine="qemu-system-x86 qemu-utils mmdebstrap debian-archive-keyring busybox-static cpio e2fsprogs"
 if [ "${1:-test}" = vm ]; then packages="$packages $packaging $machine"; fi
 # A TPM of other agents' making, as a stranger to the daemon sees it; a second client that we did not write; where memory
-# is looked after; what makes the package and finds fault with it; and shells that complete.
+# is looked after; what makes the package and finds fault with it; shells that complete; and what checks
+# the audit log without us.
 if [ "${1:-test}" = test ]; then
-  packages="$packages tpm2-tools libfido2-dev valgrind $packaging lintian bash zsh fish $machine"
+  packages="$packages tpm2-tools libfido2-dev valgrind $packaging lintian bash zsh fish jq openssl xxd $machine"
 fi
 
 command -v dpkg-query >/dev/null 2>&1 ||

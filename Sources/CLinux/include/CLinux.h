@@ -25,6 +25,8 @@ int cs_compare(const void *a, const void *b, size_t count);
 int cs_lock_exclusively(int descriptor);
 /// Ends that lock at once, whoever else has a copy of the descriptor.
 void cs_unlock(int descriptor);
+/// renameat2(2) with RENAME_NOREPLACE.
+int cs_rename_exclusively(const char *from, const char *to);
 
 /// eventfd(2) with EFD_CLOEXEC; -1 with errno.
 int cs_eventfd(void);
@@ -47,6 +49,8 @@ ssize_t cs_send(int descriptor, const void *bytes, size_t count, int nonblocking
 ssize_t cs_receive_packet(int descriptor, void *bytes, size_t room);
 /// One datagram to `path`; 0 when sent.
 int cs_unix_send_datagram(const char *path, const void *bytes, size_t count);
+/// A non-blocking datagram socket connected to `path`.
+int cs_unix_connect_datagram(const char *path);
 /// Whether the descriptor is a listening Unix stream socket: 1, 0, or -1 with errno.
 int cs_is_listening_unix_stream(int descriptor);
 /// SO_PEERCRED.

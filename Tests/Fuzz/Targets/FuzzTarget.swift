@@ -55,6 +55,13 @@ struct FuzzTarget: Sendable {
         "Storage/RecordFields.swift", "Storage/SettingsRecord.swift",
       ],
       check: checkRecords),
+    FuzzTarget(
+      name: "audit",
+      sources: [
+        "AuditLog/Chain.swift", "AuditLog/ChainVerifier.swift", "AuditLog/LineSplitter.swift",
+        "AuditLog/SignedHead.swift",
+      ],
+      check: checkAuditLog),
     FuzzTarget(name: "configuration", sources: ["Configuration", "Policy"], check: checkConfiguration),
     FuzzTarget(name: "engine", sources: ["Authenticator", "Policy"], check: checkEngine),
   ]
