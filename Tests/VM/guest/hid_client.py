@@ -1,15 +1,8 @@
-"""python-fido2 over hidraw: CTAP2, U2F, a message of the size that getInfo names, two channels, LOCK.
-
-Prints what was shown.
-"""
+"""python-fido2 over hidraw: CTAP2, U2F, a message as long as getInfo allows, WINK, channels. Prints what was shown."""
 
 import json
 import os
-import struct
-import sys
 
-from fido2.cose import ES256
-from fido2.ctap import CtapError
 from fido2.ctap1 import Ctap1
 from fido2.ctap2 import Ctap2
 from fido2.hid import CTAPHID, CtapHidDevice
@@ -41,17 +34,14 @@ message = os.urandom(ctap.info.max_msg_size)
 assert devices[0].call(CTAPHID.PING, message) == message
 shown["ping"] = len(message)
 
-(other,) = CtapHidDevice.list_devices()
-assert other._channel_id != devices[0]._channel_id
-assert other.call(CTAPHID.PING, b"other") == b"other" and devices[0].call(CTAPHID.PING, b"first") == b"first"
-shown["channels"] = "apart"
+devices[0].wink()
+shown["wink"] = "taken"
 
-devices[0].lock(10)
-try:
-    other.call(CTAPHID.PING, b"?")
-    shown["locked"] = "not busy"
-except CtapError as error:
-    shown["locked"] = "busy" if error.code == CtapError.ERR.CHANNEL_BUSY else str(error)
-devices[0].lock(0)
-other.call(CTAPHID.PING, b"!")
+# One after the other: of two that have the node open, python-fido2 takes the other's reports for a mistake.
+channel = devices[0]._channel_id
+devices[0].close()
+(other,) = CtapHidDevice.list_devices()
+assert other._channel_id != channel
+assert other.call(CTAPHID.PING, b"other") == b"other"
+shown["channels"] = "apart"
 print(json.dumps(shown))

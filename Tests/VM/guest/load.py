@@ -41,7 +41,8 @@ def work(client: int) -> None:
                 for number in itertools.count():
                     challenge = os.urandom(32)
                     if number % 4 == 0:
-                        account = register(ctap, RP, client_data_hash=challenge, discoverable=number % 8 == 0)
+                        # None is discoverable, for which a PIN would be asked where one is set.
+                        account = register(ctap, RP, client_data_hash=challenge)
                         acknowledge(challenge, account, account.response.auth_data.counter, new=True)
                     else:
                         counter = authenticate(ctap, account, challenge).auth_data.counter
