@@ -44,7 +44,7 @@ func tests(_ name: String, uses dependencies: [String], vectors: [String] = []) 
 
 /// What the fuzzer and the replay tests reach into.
 let fuzzed = [
-  "AuditLog", "Authenticator", "CBOR", "CTAP", "CTAPHID", "Configuration", "Crypto", "Platform", "Policy",
+  "AuditLog", "Authenticator", "CBOR", "CTAP", "CTAPHID", "Configuration", "Crypto", "HIDRelay", "Platform", "Policy",
   "RelyingParty", "Secrets", "Storage", "TPM", "TPMKeyStore", "TestSupport", "WebAuthn",
 ]
 
@@ -71,6 +71,7 @@ let package = Package(
   products: [
     .executable(name: "countersignd", targets: ["countersignd"]),
     .executable(name: "countersign", targets: ["countersign"]),
+    .executable(name: "countersign-hid", targets: ["countersign-hid"]),
   ],
   targets: [
     // C modules: headers, link names and the shims that Swift's importer needs.
@@ -101,19 +102,22 @@ let package = Package(
 
     // Domain.
     room("Policy", uses: ["Crypto", "Platform"]),
-    room("AuditLog", uses: ["Platform"]),
+    room("AuditLog", uses: ["CLinux", "Crypto", "Platform"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
     room("IdentityTokens", uses: ["Crypto", "WebAuthn"]),
     room("RelyingParty", uses: ["CBOR", "Crypto", "WebAuthn"]),
 
     // Adapters.
     room("Transports", uses: ["CLinux", "CTAPHID", "Platform", "Policy"]),
-    room("TPMKeyStore", uses: ["Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn"]),
+    room("HIDRelay", uses: ["CBOR", "CLinux", "CTAPHID", "Platform"]),
+    room(
+      "TPMKeyStore",
+      uses: ["AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn"]),
     room(
       "Storage", uses: ["Authenticator", "CBOR", "Crypto", "Database", "Platform", "Policy", "Secrets", "WebAuthn"]),
 
     // Root and the client's side.
-    room("Configuration", uses: ["IdentityTokens", "Platform", "Policy", "WebAuthn"]),
+    room("Configuration", uses: ["AuditLog", "IdentityTokens", "Platform", "Policy", "WebAuthn"]),
     room(
       "Daemon",
       uses: [
@@ -126,12 +130,13 @@ let package = Package(
     room(
       "Commands",
       uses: [
-        "CTAP", "CTAPHID", "CTerminal", "Client", "Configuration", "Crypto", "Platform", "Policy", "RelyingParty",
-        "Secrets", "WebAuthn",
+        "AuditLog", "CTAP", "CTAPHID", "CTerminal", "Client", "Configuration", "Crypto", "Platform", "Policy",
+        "RelyingParty", "Secrets", "WebAuthn",
       ]),
 
     program("countersignd", uses: ["Daemon"]),
     program("countersign", uses: ["Commands", "Platform"]),
+    program("countersign-hid", uses: ["HIDRelay"]),
 
     // Tests.
     tests("PlatformTests", uses: ["CLinux", "Platform", "TestSupport"]),
@@ -147,8 +152,8 @@ let package = Package(
       "CTAPTests", uses: ["CBOR", "CTAP", "Crypto", "Secrets", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
     tests("CTAPHIDTests", uses: ["CTAPHID", "TestSupport"]),
     tests("PolicyTests", uses: ["Authenticator", "Crypto", "Platform", "Policy"]),
-    tests("ConfigurationTests", uses: ["Configuration", "Platform", "Policy", "TestSupport"]),
-    tests("AuditLogTests", uses: ["AuditLog", "Platform", "TestSupport"]),
+    tests("ConfigurationTests", uses: ["AuditLog", "Configuration", "Platform", "Policy", "TestSupport"]),
+    tests("AuditLogTests", uses: ["AuditLog", "CLinux", "Crypto", "Platform", "TestSupport", "WebAuthn"]),
     tests(
       "AuthenticatorTests",
       uses: [
@@ -168,13 +173,15 @@ let package = Package(
     tests(
       "TPMKeyStoreTests",
       uses: [
-        "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore", "WebAuthn",
+        "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore",
+        "WebAuthn",
       ]),
     tests("TransportsTests", uses: ["CTAPHID", "Platform", "Policy", "TestSupport", "Transports"]),
+    tests("HIDRelayTests", uses: ["CBOR", "CLinux", "CTAPHID", "HIDRelay", "Platform", "TestSupport"]),
     tests(
       "CommandsTests",
       uses: [
-        "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto", "Platform", "Policy",
+        "AuditLog", "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto", "Platform", "Policy",
         "RelyingParty", "Secrets", "TestSupport", "WebAuthn",
       ]),
     tests(

@@ -1,10 +1,20 @@
 internal import Glibc
 package import Platform
 
-/// The audit log in a file: one JSON object per line, in the order of submission, each durable before its ticket says
-/// so. A thread of its own writes; records that arrive while it waits for the disk share the next fdatasync(2). It lives
-/// until ``close()``.
+/// The audit log in a file: one JSON object per line, in the order of submission, each linked to the one before it and
+/// durable before its ticket says so. A thread of its own hashes and writes; records that arrive while it waits for the
+/// disk share the next fdatasync(2). It lives until ``close()``.
 package final class AuditFile: AuditSink {
+  /// Why the chain should be signed.
+  package enum Occasion: Equatable, Sendable {
+    /// The first record since the last signature is there.
+    case begun
+    /// As many as may be.
+    case full
+    /// The file is about to be moved away.
+    case rotating
+  }
+
   private struct Queue {
     var records: [PendingRecord] = []
     var byteCount = 0
@@ -12,40 +22,54 @@ package final class AuditFile: AuditSink {
     var isClosed = false
   }
 
+  private struct Progress {
+    var end = ChainEnd.beginning
+    var figures = AuditFigures()
+    var failure: AuditError?
+  }
+
   private let path: String
+  private let settings: AuditSettings
   private let maximumQueue: Int
   private let log: Logger
+  private let journal: JournalCopies?
   private let queue = Lock(Queue())
-  private let failure = Lock<AuditError?>(nil)
+  private let progress = Lock(Progress())
+  private let observer = Lock<(@Sendable (Occasion) -> Void)?>(nil)
   private let wake: EventCounter
   private let finished: EventCounter
 
-  /// Opens the file, makes it where it is missing, and starts the thread. A disk that is full, read-only or failing is
-  /// no reason to refuse: it is logged, and records are refused until it works.
+  /// Opens the file, makes it where it is missing, takes up its chain, and starts the thread. A disk that is full,
+  /// read-only or failing is no reason to refuse: it is logged, and records are refused until it works.
   ///
   /// - Parameters:
   ///   - path: file name; its folder must be there
   ///   - mode: permissions of a file that is made
+  ///   - settings: rotation, signatures, copies
   ///   - maximumQueue: bytes of records that may wait for the disk; more are refused at once. Refusals and failures have
   ///     a quarter of it
   ///   - medium: the kernel, or a test's
   ///   - log: told when writing begins to fail and when it works again
+  ///   - journal: where copies go; nil for nowhere
   /// - Throws: ``AuditError`` where the path is wrong, or there is no thread
   package init(
-    path: String, mode: UInt32 = 0o640, maximumQueue: Int = 4 << 20, medium: any AuditMedium = SystemMedium(),
-    log: Logger
+    path: String, mode: UInt32 = 0o640, settings: AuditSettings = AuditSettings(), maximumQueue: Int = 4 << 20,
+    medium: any AuditMedium = SystemMedium(), log: Logger, journal: JournalCopies? = nil
   ) throws(AuditError) {
     self.path = path
+    self.settings = settings
     self.maximumQueue = maximumQueue
     self.log = log
+    self.journal = journal
     var writer = AuditWriter(path: path, mode: mode, medium: medium, log: log)
     do throws(SystemError) {
       try writer.open()
+      progress.withLock { $0.end = writer.end ?? .beginning }
     } catch {
       let failure = AuditFile.error(path, error)
       guard error.isOfTheDisk else { throw failure }
       log.error(failure.description)
-      self.failure.withLock { $0 = failure }
+      progress.withLock { $0.failure = failure }
     }
     do throws(SystemError) {
       wake = try EventCounter()
@@ -59,19 +83,47 @@ package final class AuditFile: AuditSink {
   }
 
   /// Why the last record could not be written; nil while all is well.
-  package var problem: AuditError? { failure.withLock { $0 } }
+  package var problem: AuditError? { progress.withLock { $0.failure } }
+
+  /// The last record that is durable.
+  package var end: ChainEnd { progress.withLock { $0.end } }
+
+  package var figures: AuditFigures {
+    var figures = progress.withLock { $0.figures }
+    figures.lostCopies = journal?.lost ?? 0
+    return figures
+  }
+
+  /// Who is told, on the audit thread, that the chain should be signed. Must not wait.
+  package func observe(_ body: @escaping @Sendable (Occasion) -> Void) {
+    observer.withLock { $0 = body }
+    wake.signal()
+  }
 
   package func submit(_ record: AuditRecord) -> any AuditTicket {
-    let pending = PendingRecord(line: AuditLine(record).bytes)
     // What signs nothing must not take the queue from what does.
-    let maximum = record.outcome == .allowed ? maximumQueue : maximumQueue / 4
+    let maximum = record.outcome == .allowed || record.outcome == .done ? maximumQueue : maximumQueue / 4
+    return submit(PendingRecord(body: AuditLine(record).bytes, copy: journal == nil ? nil : record), within: maximum)
+  }
+
+  /// Hands over a signature over the chain as it was.
+  ///
+  /// - Parameters:
+  ///   - head: with its signature
+  ///   - sequence: of the last record that is signed
+  /// - Returns: as for any record
+  func submit(_ head: AuditLine, signing sequence: UInt64) -> any AuditTicket {
+    submit(PendingRecord(body: head.bytes, signed: sequence), within: maximumQueue)
+  }
+
+  private func submit(_ pending: PendingRecord, within maximum: Int) -> any AuditTicket {
     let (refusal, wasIdle) = queue.withLock { queue -> (AuditError?, Bool) in
       if queue.isClosed { return (AuditError("audit log \(path): closed"), false) }
-      guard queue.byteCount + pending.line.count <= maximum else {
+      guard queue.byteCount + pending.body.count <= maximum else {
         return (AuditError("audit log \(path): the disk does not keep up: \(queue.records.count) records wait"), false)
       }
       queue.records.append(pending)
-      queue.byteCount += pending.line.count
+      queue.byteCount += pending.body.count
       return (nil, queue.records.count == 1)
     }
     if let refusal { return PendingRecord(refused: refusal) }
@@ -79,7 +131,7 @@ package final class AuditFile: AuditSink {
     return pending
   }
 
-  /// Opens the file by its name again before the next record, for logrotate(8).
+  /// Opens the file by its name again before the next record, for logrotate(8). The chain goes on.
   package func reopen() {
     queue.withLock { $0.isToBeReopened = true }
     wake.signal()
@@ -98,7 +150,17 @@ package final class AuditFile: AuditSink {
 
   // MARK: The thread
 
+  /// What the thread knows of signatures and rotation.
+  private struct Watch {
+    var unsigned: UInt64 = 0
+    var hasToldBegun = false
+    var hasToldFull = false
+    var hasToldRotating = false
+    var hasFailedToRotate = false
+  }
+
   private func run(_ writer: inout AuditWriter) {
+    var watch = Watch()
     while true {
       let (records, isToBeReopened, isClosed) = take()
       if isToBeReopened {
@@ -108,15 +170,20 @@ package final class AuditFile: AuditSink {
       if records.isEmpty {
         if isClosed { break }
         if !isToBeReopened { wake.wait() }
+        tell(&watch, writer.size)
         continue
       }
-      let outcome = writer.append(records.map(\.line))
-      note(outcome)
+      let outcome = writer.append(records.map(\.body))
+      note(outcome, writer.end)
+      let isSigned = count(records.prefix(outcome.durable), upTo: writer.end, &watch)
       for record in records.prefix(outcome.durable) { record.settle(.success(())) }
       if let failure = outcome.failure {
         let error = AuditFile.error(path, failure)
         for record in records.dropFirst(outcome.durable) { record.settle(.failure(error)) }
       }
+      copy(records.prefix(outcome.durable))
+      rotateIfDue(&writer, &watch, isSigned: isSigned)
+      tell(&watch, writer.size)
     }
     writer.close()
     finished.signal()
@@ -133,6 +200,60 @@ package final class AuditFile: AuditSink {
     }
   }
 
+  private func copy(_ records: ArraySlice<PendingRecord>) {
+    guard let journal else { return }
+    for record in records { if let copy = record.copy { journal.send(copy) } }
+  }
+
+  /// Whether the last of them signs the chain.
+  private func count(_ records: ArraySlice<PendingRecord>, upTo end: ChainEnd?, _ watch: inout Watch) -> Bool {
+    for (index, record) in records.enumerated() {
+      if let signed = record.signed, let end {
+        // What came while the TPM worked is not signed yet.
+        let sequence = end.sequence - UInt64(records.count - 1 - index)
+        watch = Watch(
+          unsigned: sequence - 1 - min(signed, sequence - 1), hasFailedToRotate: watch.hasFailedToRotate)
+      } else {
+        watch.unsigned += 1
+      }
+    }
+    let unsigned = watch.unsigned
+    progress.withLock { $0.figures.unsigned = unsigned }
+    return records.last?.signed != nil
+  }
+
+  /// Each occasion once until the next signature.
+  private func tell(_ watch: inout Watch, _ size: Int64) {
+    guard let tell = observer.withLock({ $0 }) else { return }
+    if watch.unsigned > 0, !watch.hasToldBegun {
+      watch.hasToldBegun = true
+      tell(.begun)
+    }
+    if watch.unsigned >= settings.signAfterRecords, !watch.hasToldFull {
+      watch.hasToldFull = true
+      tell(.full)
+    }
+    if let limit = settings.rotateAfter, size >= limit, watch.unsigned > 0, !watch.hasToldRotating {
+      watch.hasToldRotating = true
+      tell(.rotating)
+    }
+  }
+
+  /// Behind a signature; without one where nobody signs, or nobody has for a quarter of the size.
+  private func rotateIfDue(_ writer: inout AuditWriter, _ watch: inout Watch, isSigned: Bool) {
+    guard let limit = settings.rotateAfter, writer.size >= limit else { return }
+    let isPatient = observer.withLock { $0 != nil } && writer.size < limit + limit / 4
+    guard isSigned || !isPatient else { return }
+    do throws(SystemError) {
+      try writer.rotate(keeping: settings.keep)
+      watch.hasFailedToRotate = false
+      log.notice("audit log \(path): moved away, as it has reached its size")
+    } catch {
+      if !watch.hasFailedToRotate { log.error("\(AuditFile.error(path, error)): it goes on growing") }
+      watch.hasFailedToRotate = true
+    }
+  }
+
   private func note(reopening writer: inout AuditWriter) {
     do throws(SystemError) {
       try writer.open()
@@ -142,11 +263,14 @@ package final class AuditFile: AuditSink {
   }
 
   /// One line when it begins to fail and one when it works again, however many records come between.
-  private func note(_ outcome: AuditWriter.Outcome) {
+  private func note(_ outcome: AuditWriter.Outcome, _ end: ChainEnd?) {
     let now = outcome.failure.map { AuditFile.error(path, $0) }
-    let wasFailing = failure.withLock { failure in
-      defer { failure = now }
-      return failure != nil
+    let wasFailing = progress.withLock { progress in
+      if let end { progress.end = end }
+      progress.figures.records += UInt64(outcome.durable)
+      if outcome.durable > 0 { progress.figures.synchronizations += 1 }
+      defer { progress.failure = now }
+      return progress.failure != nil
     }
     if let now {
       if !wasFailing { log.error("\(now): nothing is signed until it can be written") }

@@ -1,9 +1,11 @@
+internal import Crypto
 internal import Platform
 
-/// A record as its line in the file: one JSON object in pure ASCII, keys always in the same order, absent values left
-/// out. No text can end the line or the string that it stands in.
+/// A record as it stands in its line: a JSON object in pure ASCII, keys always in the same order, absent values left
+/// out. No text can end the line or the string that it stands in. The object is open: ``ChainPosition`` adds the link to
+/// the line before it, last, over everything before it, and closes it.
 struct AuditLine {
-  /// The line with its end.
+  /// Without the link, the closing brace and the line's end.
   private(set) var bytes: [UInt8] = []
 
   init(_ record: AuditRecord) {
@@ -28,9 +30,30 @@ struct AuditLine {
     number("signCount", record.signatureCounter)
     text("clientDataHash", record.clientDataHash.map { hexadecimal($0) })
     text("reason", record.reason)
+    text("result", record.result)
+    number("latency", record.latency)
     number("suppressed", record.suppressed)
-    // What links a line to the one before it will stand here, last, over everything before it.
-    bytes += [UInt8(ascii: "}"), UInt8(ascii: "\n")]
+  }
+
+  /// What a signature is over: see ``SignedHead``.
+  init(time: Int64, head: ChainEnd, anchor: UInt64, key: [UInt8]) {
+    bytes.append(UInt8(ascii: "{"))
+    text("time", Timestamp.text(unixMilliseconds: time))
+    text("outcome", AuditRecord.Outcome.done.rawValue)
+    text("operation", SignedHead.operation)
+    number("head", head.sequence)
+    text("headHash", hexadecimal(head.hash))
+    number("anchor", anchor)
+    text("key", hexadecimal(key))
+  }
+
+  /// SHA-256 of what there is.
+  var digest: [UInt8] { SHA256.hash(bytes) }
+
+  /// Adds the signature to what it is over.
+  mutating func sign(_ statement: AuditStatement) {
+    text("attested", hexadecimal(statement.attested))
+    text("signature", hexadecimal(statement.signature))
   }
 
   private mutating func key(_ name: StaticString) {

@@ -8,12 +8,14 @@ package struct AuditRecord: Equatable, Sendable {
     /// Allowed, and then not done (the TPM failed, the caller cancelled, no such credential): no signature left. Where
     /// the TPM had been asked already, it follows an `allowed` record of the same connection and client data.
     case failed
+    /// An act of the operator's or of the daemon itself, for which no policy was asked.
+    case done
   }
 
   /// Milliseconds since 1970-01-01 UTC.
   package var time: Int64
   package var outcome: Outcome
-  /// `register`, `authenticate`, `manage`, `reset`, `wink`, `selection`.
+  /// `register`, `authenticate`, `manage`, `reset`, `wink`, `selection`; of the daemon itself `start`, `reload`, `stop`.
   package var operation: String
   /// Which of its kind, where there are several: `pin.set`, `credential.delete`, `config.toggleAlwaysUv`, `u2f`.
   package var detail: String?
@@ -39,6 +41,10 @@ package struct AuditRecord: Equatable, Sendable {
   package var clientDataHash: [UInt8]?
   /// For the operator: why it was refused or failed.
   package var reason: String?
+  /// The status that the caller was given, by its name in the standard; nil where the outcome says it all.
+  package var result: String?
+  /// Microseconds from the receipt of the request to this record.
+  package var latency: UInt64?
   /// How many records of this user that concern no signature were left out before this one; nil for none.
   package var suppressed: UInt64?
 

@@ -7,17 +7,26 @@ final class PendingRecord: AuditTicket {
     case settled(Result<Void, AuditError>)
   }
 
-  let line: [UInt8]
+  /// ``AuditLine/bytes``
+  let body: [UInt8]
+  /// Where it is a ``SignedHead``, the number of the last record that is signed.
+  let signed: UInt64?
+  /// What journald gets; nil for nothing.
+  let copy: AuditRecord?
   private let state: Lock<State>
 
-  init(line: [UInt8]) {
-    self.line = line
+  init(body: [UInt8], signed: UInt64? = nil, copy: AuditRecord? = nil) {
+    self.body = body
+    self.signed = signed
+    self.copy = copy
     state = Lock(.waiting([]))
   }
 
   /// A record that was never taken.
   init(refused error: AuditError) {
-    line = []
+    body = []
+    signed = nil
+    copy = nil
     state = Lock(.settled(.failure(error)))
   }
 

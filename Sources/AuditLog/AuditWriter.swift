@@ -1,9 +1,12 @@
+internal import CLinux
 internal import Glibc
 internal import Platform
 
-/// The open file and the rules of appending to it. Used by one thread.
+/// The open file, the rules of appending to it, and its place in the chain. Used by one thread.
 ///
-/// After any failure the file is closed: the next batch opens it anew, and ends the torn line that it may find.
+/// After any failure the file is closed: the next batch opens it anew, and ends the torn line that it may find. The chain
+/// is taken up from the file once, at the start. From then on this knows better, and what somebody has done to the file
+/// since shows in it.
 struct AuditWriter {
   /// What has become of a batch: its first `durable` lines are on disk, the others are not, because of `failure`.
   struct Outcome {
@@ -14,7 +17,7 @@ struct AuditWriter {
   private final class OpenFile {
     let descriptor: Descriptor
     /// Whether the last line has no end. It gets one together with the next record and otherwise stays as it is: a
-    /// line that is no JSON object.
+    /// line that is no record.
     var isTorn: Bool
 
     init(_ descriptor: consuming Descriptor, isTorn: Bool) {
@@ -25,14 +28,20 @@ struct AuditWriter {
 
   private static let newline = UInt8(ascii: "\n")
 
-  private let path: String
+  private let files: LogFiles
   private let mode: UInt32
   private let medium: any AuditMedium
   private let log: Logger
   private var file: OpenFile?
+  /// nil until the file has been looked at.
+  private var position: ChainPosition?
+  /// After a failure: records that may stand in the file although nobody has been told so.
+  private var attempted: Set<ChainEnd> = []
+
+  private var path: String { files.path }
 
   init(path: String, mode: UInt32, medium: any AuditMedium, log: Logger) {
-    self.path = path
+    files = LogFiles(path: path)
     self.mode = mode
     self.medium = medium
     self.log = log
@@ -48,23 +57,42 @@ struct AuditWriter {
     file = nil
   }
 
-  /// Appends lines, in order, and makes them durable.
-  mutating func append(_ lines: [[UInt8]]) -> Outcome {
-    let first = attempt(lines)
+  /// The last record that is durable, as far as it is known.
+  var end: ChainEnd? { position?.end }
+
+  /// Appends records, in order, each linked to the one before it, and makes them durable.
+  mutating func append(_ bodies: [[UInt8]]) -> Outcome {
+    let first = attempt(bodies)
     guard first.durable == 0, let failure = first.failure, failure.isFromSynchronizing else { return first }
     // What fsync(2) has done where it failed is unknown, and asking again proves nothing: it reports a page once. So
     // the lines, which have been taken back, are written anew to the file opened anew; once.
-    return attempt(lines)
+    return attempt(bodies)
   }
 
-  private mutating func attempt(_ lines: [[UInt8]]) -> Outcome {
+  private mutating func attempt(_ bodies: [[UInt8]]) -> Outcome {
     do throws(SystemError) {
       let file = try opened()
       // Asked each time: logrotate's copytruncate shortens the file under us.
       let start = try file.descriptor.fileSize() ?? 0
+      var next = position ?? ChainPosition()
+      var ends: [ChainPosition] = []
+      let lines = bodies.map { body in
+        let line = next.link(body)
+        ends.append(next)
+        return line
+      }
+      attempted = Set(ends.map(\.end))
       let (durable, failure) = try write(lines, to: file, from: start)
-      if durable > 0 { try synchronize(file, orBackTo: start) }
-      if failure == nil { file.isTorn = false } else { close() }
+      if durable > 0 {
+        try synchronize(file, orBackTo: start)
+        position = ends[durable - 1]
+      }
+      if failure == nil {
+        file.isTorn = false
+        attempted = []
+      } else {
+        close()
+      }
       return Outcome(durable: durable, failure: failure)
     } catch {
       close()
@@ -78,7 +106,7 @@ struct AuditWriter {
   ) throws(SystemError) -> (whole: Int, failure: SystemError?) {
     let ending: [UInt8] = file.isTorn ? [AuditWriter.newline] : []
     do throws(SystemError) {
-      try medium.write(ending + lines.joined(), to: file.descriptor)
+      try medium.write(Array((file.isTorn ? [ending] + lines : lines).joined()), to: file.descriptor)
       return (lines.count, nil)
     } catch {
       let written = (try file.descriptor.fileSize() ?? start) - start
@@ -106,14 +134,67 @@ struct AuditWriter {
   private mutating func opened() throws(SystemError) -> OpenFile {
     if let file { return file }
     let descriptor = try openOrCreate()
-    guard let size = try descriptor.fileSize() else {
+    guard try descriptor.fileSize() != nil else {
       throw SystemError(call: "open (no regular file)", code: EINVAL)
     }
-    let isTorn = size > 0 ? try descriptor.byte(at: size - 1) != AuditWriter.newline : false
+    let tail = try ChainTail.read(descriptor)
+    let isTorn = tail?.isTorn ?? false
+    try takeUp(tail)
     if isTorn { log.warning("\(path) ends in the middle of a line: it is kept, and ended before the next record") }
     let file = OpenFile(descriptor, isTorn: isTorn)
     self.file = file
     return file
+  }
+
+  /// Where the next record is linked to, by the end of the file that has just been opened.
+  private mutating func takeUp(_ tail: ChainTail?) throws(SystemError) {
+    guard let known = position else {
+      let before = tail?.end == nil ? try positionAfterEarlierFiles() : ChainPosition()
+      position = tail.map { before.followed(by: $0, isEnded: true, isOurs: $0.isTorn) } ?? before
+      return
+    }
+    guard let tail else { return }
+    // What broke off was ours, also where its end was written and no more.
+    let isOurs = tail.isTorn || !attempted.isEmpty
+    if let end = tail.end, end == known.end || attempted.contains(end) {
+      position = known.followed(by: tail, isEnded: true, isOurs: isOurs)
+    } else if tail.end == nil, !attempted.isEmpty {
+      // The first record of a new file broke off.
+      position = known.followed(by: tail, isEnded: true, isOurs: true)
+    } else {
+      // Linked to what it was, so that the break is found.
+      log.error(
+        "\(path) does not end in the record that was written last (\(known.end.sequence)): somebody has changed it, see "
+          + "countersign audit verify")
+    }
+    attempted = []
+  }
+
+  /// The file has been moved away and the daemon ended before it began the next one.
+  private func positionAfterEarlierFiles() throws(SystemError) -> ChainPosition {
+    guard let last = try files.earlier().last else { return ChainPosition() }
+    let descriptor = try Descriptor(opening: last, flags: O_RDONLY | O_NOCTTY | O_NONBLOCK)
+    guard let tail = try ChainTail.read(descriptor) else { return ChainPosition() }
+    return ChainPosition().followed(by: tail, isEnded: false, isOurs: tail.isTorn)
+  }
+
+  // MARK: Rotation
+
+  /// Bytes in the file; 0 where it is not open.
+  var size: Int64 { (try? file?.descriptor.fileSize()) ?? 0 }
+
+  /// Moves the file to the name of its last record, so that the next batch begins another one.
+  ///
+  /// - Parameter keep: how many moved files to keep; nil for all
+  /// - Throws: `SystemError`
+  mutating func rotate(keeping keep: Int?) throws(SystemError) {
+    guard let end = position?.end else { return }
+    let target = files.rotated(at: end.sequence)
+    // Nothing is overwritten, whatever stands there.
+    try checked("rename to \(target)") { unsafe cs_rename_exclusively(path, target) }
+    close()
+    try Descriptor.synchronizeFolder(files.folder)
+    if let keep { try files.prune(keeping: keep) }
   }
 
   private func openOrCreate() throws(SystemError) -> Descriptor {
@@ -121,17 +202,29 @@ struct AuditWriter {
     do throws(SystemError) {
       let created = try Descriptor(opening: path, flags: flags | O_CREAT | O_EXCL, mode: 0o600)
       try created.setMode(mode)
-      try Descriptor.synchronizeFolder(folder)
+      try Descriptor.synchronizeFolder(files.folder)
       return created
     } catch {
       guard error.code == EEXIST else { throw error }
       return try Descriptor(opening: path, flags: flags)
     }
   }
+}
 
-  private var folder: String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
+extension ChainPosition {
+  /// After the end of a file.
+  ///
+  /// - Parameters:
+  ///   - tail: that end
+  ///   - isEnded: whether an unfinished line is given its line feed
+  ///   - isOurs: whether what stands behind the last record is what a crash has left
+  /// - Returns: where the next record is linked to
+  fileprivate func followed(by tail: ChainTail, isEnded: Bool, isOurs: Bool) -> ChainPosition {
+    let ending: [UInt8] = tail.isTorn && isEnded ? [UInt8(ascii: "\n")] : []
+    // Without a record in the file, what stands in it follows the last one of the file before.
+    let region = (tail.end == nil ? self.region : []) + tail.region + ending
+    let strayCount = tail.strayCount + ending.count
+    return ChainPosition(tail.end ?? end, region: region, torn: tail.strayCount > 0 && isOurs ? strayCount : nil)
   }
 }
 

@@ -13,7 +13,27 @@ extension AuditRecord {
   }
 }
 
+/// When the request came that this task answers, in monotonic nanoseconds.
+enum Receipt {
+  @TaskLocal static var time: UInt64?
+}
+
 extension AuthenticatorEngine {
+  /// Runs the answer to a request that has just come, so that its records say how long it took.
+  func timed<Answer>(_ answer: () async -> Answer) async -> Answer {
+    await Receipt.$time.withValue(environment.time.monotonicNanoseconds, operation: answer)
+  }
+
+  /// Hands a record to the log.
+  func submit(_ record: AuditRecord) -> any AuditTicket {
+    var record = record
+    if let received = Receipt.time {
+      let now = environment.time.monotonicNanoseconds
+      record.latency = (now - min(now, received)) / 1000
+    }
+    return environment.audit.submit(record)
+  }
+
   /// Asks policy, and counts. A refusal is recorded and becomes CTAP2_ERR_OPERATION_DENIED, which tells the caller no
   /// more.
   func admit(_ inquiry: Inquiry, detail: String? = nil) async throws(CTAPStatus) -> Presence {
@@ -46,6 +66,7 @@ extension AuthenticatorEngine {
     record.relyingPartyID = inquiry.scope.relyingPartyID
     record.detail = detail
     record.reason = refusal.reason
+    record.result = "\(CTAPStatus.operationDenied)"
     await recordWithinLimits(record)
     return .operationDenied
   }
@@ -84,6 +105,7 @@ extension AuthenticatorEngine {
     record.time = environment.time.unixMilliseconds
     record.outcome = .failed
     record.reason = failure.reason
+    record.result = "\(failure.status)"
     await recordQuietly(record)
     return status(for: failure, of: draft.operation)
   }
@@ -102,7 +124,7 @@ extension AuthenticatorEngine {
   /// Records what no signature depends on. A log that cannot be written is said, and stops signatures elsewhere.
   func recordQuietly(_ record: AuditRecord) async {
     do {
-      try await environment.audit.submit(record).durable()
+      try await submit(record).durable()
     } catch {
       environment.logger.error("\(error)")
     }

@@ -107,6 +107,10 @@ package actor AuthenticatorEngine {
   ///   - caller: whose channel it came from; one request at a time
   /// - Returns: the reply on the wire
   package func respond(to message: [UInt8], from caller: Caller) async -> [UInt8] {
+    await timed { await answer(message, from: caller) }
+  }
+
+  private func answer(_ message: [UInt8], from caller: Caller) async -> [UInt8] {
     do throws(CTAPStatus) {
       guard message.count <= AuthenticatorLimits.maximumMessageSize else { throw CTAPStatus.requestTooLarge }
       let request = try CTAPRequest.decode(message)

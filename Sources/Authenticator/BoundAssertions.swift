@@ -14,6 +14,10 @@ extension AuthenticatorEngine {
   ///   - caller: whose channel it came from; one request at a time
   /// - Returns: a status byte, then the response; CTAP1_ERR_INVALID_COMMAND where the rule that decides binds no claims
   package func respond(toBound payload: [UInt8], from caller: Caller) async -> [UInt8] {
+    await timed { await answer(bound: payload, from: caller) }
+  }
+
+  private func answer(bound payload: [UInt8], from caller: Caller) async -> [UInt8] {
     // As another command does, it ends what one has begun.
     channels[caller.connection]?.endWalk()
     do throws(CTAPStatus) {

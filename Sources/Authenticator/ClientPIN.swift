@@ -227,6 +227,7 @@ extension AuthenticatorEngine {
   func refuse(_ operation: String, _ caller: Caller, _ reason: String) async -> CTAPStatus {
     var record = AuditRecord(.refused, operation, caller, environment.time)
     record.reason = reason
+    record.result = "\(CTAPStatus.operationDenied)"
     await recordWithinLimits(record)
     return .operationDenied
   }

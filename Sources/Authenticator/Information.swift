@@ -84,6 +84,7 @@ extension AuthenticatorEngine {
     guard judge.recognises(caller) else {
       var record = AuditRecord(.refused, "selection", caller, environment.time)
       record.reason = "no rule names this caller"
+      record.result = "\(CTAPStatus.operationDenied)"
       await recordWithinLimits(record)
       throw .operationDenied
     }

@@ -12,7 +12,7 @@ extension AuthenticatorEngine {
     _ message: [UInt8], with credential: Credential, _ presence: consuming Presence, recording record: AuditRecord,
     for caller: Caller
   ) async throws(Failure) -> [UInt8] {
-    let ticket = environment.audit.submit(record)
+    let ticket = submit(record)
     let digest =
       switch credential.key.algorithm {
       case .es256, .rs256: SHA256.hash(message)
@@ -77,7 +77,7 @@ extension AuthenticatorEngine {
   /// Makes a record durable that no signature waits for.
   func record(_ record: AuditRecord) async throws(Failure) {
     do {
-      try await environment.audit.submit(record).durable()
+      try await submit(record).durable()
     } catch {
       throw Failure(error)
     }

@@ -13,6 +13,10 @@ extension AuthenticatorEngine {
   ///   - caller: whose channel it came from; one request at a time
   /// - Returns: data and status word
   package func respond(toU2F message: [UInt8], from caller: Caller) async -> [UInt8] {
+    await timed { await answer(u2f: message, from: caller) }
+  }
+
+  private func answer(u2f message: [UInt8], from caller: Caller) async -> [UInt8] {
     do throws(U2FStatus) {
       let request = try U2FRequest.decode(message)
       // Ends what a CTAP2 command has begun, as another CTAP2 command does.

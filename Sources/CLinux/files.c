@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/xattr.h>
 
@@ -10,4 +12,8 @@ void cs_unlock(int descriptor) { flock(descriptor, LOCK_UN); }
 
 int cs_set_access_list(const char *path, const void *list, size_t count) {
   return setxattr(path, "system.posix_acl_access", list, count, 0);
+}
+
+int cs_rename_exclusively(const char *from, const char *to) {
+  return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 }

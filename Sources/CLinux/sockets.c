@@ -2,6 +2,7 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -43,21 +44,23 @@ static int fail(int descriptor) {
   return -1;
 }
 
-int cs_unix_connect(const char *path, int nonblocking) {
+static int kind(int packets) { return (packets ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_CLOEXEC; }
+
+int cs_unix_connect(const char *path, int packets, int nonblocking) {
   struct sockaddr_un name;
   socklen_t length;
   if (address(path, &name, &length) != 0) return -1;
-  int made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
+  int made = socket(AF_UNIX, kind(packets) | (nonblocking ? SOCK_NONBLOCK : 0), 0);
   if (made < 0) return -1;
   if (connect(made, (struct sockaddr *)&name, length) != 0) return fail(made);
   return made;
 }
 
-int cs_unix_bind(const char *path, mode_t mode) {
+int cs_unix_bind(const char *path, int packets, mode_t mode) {
   struct sockaddr_un name;
   socklen_t length;
   if (address(path, &name, &length) != 0) return -1;
-  int made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int made = socket(AF_UNIX, kind(packets) | SOCK_NONBLOCK, 0);
   if (made < 0) return -1;
   // The file gets its mode from the socket's inode and the umask: it is never more open than it is meant to be.
   if (fchmod(made, mode) != 0 || bind(made, (struct sockaddr *)&name, length) != 0) return fail(made);
@@ -70,6 +73,16 @@ ssize_t cs_send(int descriptor, const void *bytes, size_t count, int nonblocking
   return send(descriptor, bytes, count, MSG_NOSIGNAL | (nonblocking ? MSG_DONTWAIT : 0));
 }
 
+ssize_t cs_receive_packet(int descriptor, void *bytes, size_t room) {
+  ssize_t count = recv(descriptor, bytes, room, MSG_DONTWAIT | MSG_TRUNC);
+  if (count != 0) return count;
+  // Of an empty packet recv(2) says the same as of the end.
+  struct pollfd state = {.fd = descriptor, .events = POLLRDHUP};
+  if (poll(&state, 1, 0) <= 0 || (state.revents & (POLLRDHUP | POLLHUP)) == 0) return 0;
+  errno = EPIPE;
+  return -1;
+}
+
 int cs_unix_send_datagram(const char *path, const void *bytes, size_t count) {
   struct sockaddr_un name;
   socklen_t length;
@@ -80,6 +93,16 @@ int cs_unix_send_datagram(const char *path, const void *bytes, size_t count) {
   if (sent < 0) return fail(made);
   close(made);
   return 0;
+}
+
+int cs_unix_connect_datagram(const char *path) {
+  struct sockaddr_un name;
+  socklen_t length;
+  if (address(path, &name, &length) != 0) return -1;
+  int made = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (made < 0) return -1;
+  if (connect(made, (struct sockaddr *)&name, length) != 0) return fail(made);
+  return made;
 }
 
 static int option(int descriptor, int name, int *value) {

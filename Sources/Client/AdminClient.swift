@@ -15,6 +15,11 @@ package struct AdminClient {
     try ask(["request": "status"], until: deadline)
   }
 
+  /// What it takes to verify the audit log.
+  package func audit(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "audit"], until: deadline)
+  }
+
   /// One page of the credentials: `credentials`, and `next` unless it is the last.
   package func credentials(after position: Int64?, until deadline: Deadline) throws(ClientError) -> [String: JSONValue]
   {

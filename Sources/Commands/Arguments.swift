@@ -43,6 +43,13 @@ struct Arguments {
     case controlGroup = "--cgroup"
     case format = "--format"
     case requireClaims = "--require-claims"
+    case program = "--program"
+    case key = "--key"
+    case relyingParty = "--rp"
+    case outcome = "--outcome"
+    case job = "--job"
+    case since = "--since"
+    case until = "--until"
     case help = "--help"
 
     var takesValue: Bool { ![.json, .yes, .requireClaims, .help].contains(self) }
@@ -52,6 +59,8 @@ struct Arguments {
   private var repeated: [Option: [String]] = [:]
   /// What stands there without an option's name; nil where the command takes no such thing.
   private(set) var operand: String?
+  /// File names that stand there so, where the command takes any.
+  private(set) var files: [String] = []
 
   /// Takes `--option VALUE` and `--option=VALUE`, each at most once.
   ///
@@ -62,15 +71,20 @@ struct Arguments {
   ///   - operandName: what it takes besides
   ///   - operandMayBeMissing: whether it does without
   ///   - lists: what may be there several times
+  ///   - takesFiles: whether it takes any number of file names
   /// - Throws: ``CommandFailure`` of status ``ExitCode/usage``
   init(
     _ words: ArraySlice<String>, of command: String, allowing allowed: [Option], operandName: String? = nil,
-    operandMayBeMissing: Bool = false, repeating lists: [Option] = []
+    operandMayBeMissing: Bool = false, repeating lists: [Option] = [], takesFiles: Bool = false
   ) throws(CommandFailure) {
     let remedy = "see countersign \(command) --help"
     var words = words
     while let word = words.popFirst() {
       guard Arguments.isOption(word), operandName == nil || !Arguments.isIdentifier(word) else {
+        if takesFiles {
+          files.append(word)
+          continue
+        }
         guard operandName != nil, operand == nil else { throw .usage("unexpected argument \"\(word)\"", remedy) }
         operand = word
         continue

@@ -5,12 +5,16 @@ enum Command: String, CaseIterable {
   case info
   case status
   case doctor
+  case completion
   case credentialList = "credential list"
   case credentialShow = "credential show"
   case credentialDelete = "credential delete"
   case pinSet = "pin set"
   case pinChange = "pin change"
   case pinStatus = "pin status"
+  case auditShow = "audit show"
+  case auditVerify = "audit verify"
+  case auditKey = "audit key"
   case verifyRegistration = "verify registration"
   case verifyAssertion = "verify assertion"
   case policyCheck = "policy check"
@@ -27,6 +31,7 @@ enum Command: String, CaseIterable {
     case .info: [.json, .output, .socket, .timeout]
     case .status: [.json, .output, .adminSocket, .timeout]
     case .doctor: [.configuration, .json, .output, .adminSocket, .socket, .timeout]
+    case .completion: [.program, .output]
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
     case .credentialDelete: [.yes, .json, .output, .adminSocket, .timeout]
@@ -34,6 +39,12 @@ enum Command: String, CaseIterable {
     case .pinChange:
       [.pinFile, .pinCredential, .newPINFile, .newPINCredential, .adminSocket, .socket, .timeout]
     case .pinStatus: [.json, .output, .adminSocket, .socket, .timeout]
+    case .auditShow:
+      [
+        .relyingParty, .user, .unit, .rule, .outcome, .operation, .credential, .job, .since, .until, .json,
+      ]
+    case .auditVerify: [.key, .json, .output, .adminSocket, .timeout]
+    case .auditKey: [.output, .adminSocket, .timeout]
     case .verifyRegistration: [.options, .response, .origin, .output]
     case .verifyAssertion: [.options, .response, .credential, .origin, .requireClaims, .output]
     case .grantCreate:
@@ -59,6 +70,7 @@ enum Command: String, CaseIterable {
     case .credentialShow, .credentialDelete: "credential ID"
     case .policyCheck: "file"
     case .grantRevoke: "grant ID"
+    case .completion: "shell"
     default: nil
     }
   }
@@ -75,6 +87,9 @@ enum Command: String, CaseIterable {
   /// Whether it does without.
   var operandMayBeMissing: Bool { self == .policyCheck }
 
+  /// Whether it takes any number of file names.
+  var takesFiles: Bool { self == .auditShow || self == .auditVerify }
+
   /// How complaints begin.
   var complaint: String {
     switch self {
@@ -83,12 +98,16 @@ enum Command: String, CaseIterable {
     case .info: "cannot get the authenticator's information"
     case .status: "cannot get the daemon's status"
     case .doctor: "this machine is not fit to sign"
+    case .completion: "cannot make a completion"
     case .credentialList: "cannot list credentials"
     case .credentialShow: "cannot show the credential"
     case .credentialDelete: "cannot delete the credential"
     case .pinSet: "cannot set the PIN"
     case .pinChange: "cannot change the PIN"
     case .pinStatus: "cannot get the PIN's status"
+    case .auditShow: "cannot show the audit log"
+    case .auditVerify: "audit log not verified"
+    case .auditKey: "cannot get the audit log's key"
     case .verifyRegistration: "registration not verified"
     case .verifyAssertion: "assertion not verified"
     case .policyCheck: "the policy is not good"
@@ -106,12 +125,16 @@ enum Command: String, CaseIterable {
     case .info: try Commands.info(context)
     case .status: try Commands.status(context)
     case .doctor: try Commands.doctor(context)
+    case .completion: try Commands.completion(context)
     case .credentialList: try Commands.listCredentials(context)
     case .credentialShow: try Commands.showCredential(context)
     case .credentialDelete: try Commands.deleteCredential(context)
     case .pinSet: try Commands.setPIN(context)
     case .pinChange: try Commands.changePIN(context)
     case .pinStatus: try Commands.pinStatus(context)
+    case .auditShow: try Commands.showAudit(context)
+    case .auditVerify: try Commands.verifyAudit(context)
+    case .auditKey: try Commands.auditKey(context)
     case .verifyRegistration: try Commands.verifyRegistration(context)
     case .verifyAssertion: try Commands.verifyAssertion(context)
     case .policyCheck: try Commands.checkPolicy(context)
@@ -125,6 +148,7 @@ enum Command: String, CaseIterable {
 
 /// Commands of two words, by their first.
 enum CommandGroup: String {
+  case audit
   case credential
   case pin
   case verify
@@ -134,6 +158,7 @@ enum CommandGroup: String {
   /// The second words.
   var kinds: [String] {
     switch self {
+    case .audit: ["show", "verify", "key"]
     case .credential: ["list", "show", "delete"]
     case .pin: ["set", "change", "status"]
     case .verify: ["registration", "assertion"]
@@ -147,6 +172,7 @@ enum CommandGroup: String {
 
   var help: String {
     switch self {
+    case .audit: Help.audit
     case .credential: Help.credential
     case .pin: Help.pin
     case .verify: Help.verify

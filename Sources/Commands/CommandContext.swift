@@ -6,7 +6,6 @@ internal import WebAuthn
 struct CommandContext {
   /// The longest input that is read.
   static let maximumInput = 1 << 20
-  static let defaultSocket = "/run/countersign/ctap.sock"
   static let defaultAdminSocket = "/run/countersign/admin.sock"
 
   let arguments: Arguments
@@ -17,13 +16,11 @@ struct CommandContext {
   /// The name that stands for standard input and standard output.
   private static let standardStream = "-"
 
-  var socket: String { namedSocket ?? CommandContext.defaultSocket }
+  var socket: String { JobSocket.path(option: arguments[.socket]) { console.environment[$0] } }
 
   /// The jobs' socket where somebody has named it.
   var namedSocket: String? {
-    if let path = arguments[.socket] { return path }
-    if let path = console.environment["COUNTERSIGN_SOCKET"], !path.isEmpty { return path }
-    return nil
+    JobSocket.named(option: arguments[.socket]) { console.environment[$0] }
   }
 
   var adminSocket: String { arguments[.adminSocket] ?? CommandContext.defaultAdminSocket }

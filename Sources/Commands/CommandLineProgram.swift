@@ -46,7 +46,7 @@ package enum CommandLineProgram {
   ) throws(CommandFailure) {
     let arguments = try Arguments(
       words, of: command.rawValue, allowing: command.options, operandName: command.operandName,
-      operandMayBeMissing: command.operandMayBeMissing, repeating: command.repeatable)
+      operandMayBeMissing: command.operandMayBeMissing, repeating: command.repeatable, takesFiles: command.takesFiles)
     if arguments.has(.help) { return try say(Help.of(command), console) }
     try command.run(CommandContext(arguments: arguments, console: console, what: command.complaint))
   }

@@ -39,6 +39,12 @@ package struct Console {
   package var writeError: (_ bytes: [UInt8]) -> Void
   /// Prepares a file and returns what gives it its content, whole or not at all.
   package var openOutput: (_ path: String) throws(SystemError) -> (_ bytes: [UInt8]) throws(SystemError) -> Void
+  /// Opens a file of any length, standard input where the path is nil; each call reads on, and gives nothing at the end.
+  package var openInput: (_ path: String?) throws(SystemError) -> () throws(SystemError) -> [UInt8]
+  /// The files of a log that is written under a name, in their order.
+  package var logFiles: (_ path: String) throws(SystemError) -> [String]
+  /// Whether a person reads standard error.
+  package var showsProgress: () -> Bool
   /// Connects to a socket of the daemon.
   package var connect: (_ path: String, _ deadline: Deadline) throws(ClientError) -> any FrameExchange
   /// For `doctor`.
@@ -51,6 +57,8 @@ package struct Console {
     readSecret: @escaping (String?) throws -> SecretText?,
     writeOutput: @escaping ([UInt8]) throws(SystemError) -> Void, writeError: @escaping ([UInt8]) -> Void,
     openOutput: @escaping (String) throws(SystemError) -> ([UInt8]) throws(SystemError) -> Void,
+    openInput: @escaping (String?) throws(SystemError) -> () throws(SystemError) -> [UInt8],
+    logFiles: @escaping (String) throws(SystemError) -> [String], showsProgress: @escaping () -> Bool,
     connect: @escaping (String, Deadline) throws(ClientError) -> any FrameExchange, machine: Machine
   ) {
     self.environment = environment
@@ -63,6 +71,9 @@ package struct Console {
     self.writeOutput = writeOutput
     self.writeError = writeError
     self.openOutput = openOutput
+    self.openInput = openInput
+    self.logFiles = logFiles
+    self.showsProgress = showsProgress
     self.connect = connect
     self.machine = machine
   }

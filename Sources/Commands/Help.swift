@@ -7,12 +7,16 @@ enum Help {
     case .info: info
     case .status: status
     case .doctor: doctor
+    case .completion: completion
     case .credentialList: credentialList
     case .credentialShow: credentialShow
     case .credentialDelete: credentialDelete
     case .pinSet: pinSet
     case .pinChange: pinChange
     case .pinStatus: pinStatus
+    case .auditShow: auditShow
+    case .auditVerify: auditVerify
+    case .auditKey: auditKey
     case .verifyRegistration: verifyRegistration
     case .verifyAssertion: verifyAssertion
     case .policyCheck: policyCheck
@@ -35,12 +39,16 @@ enum Help {
       status               show how the daemon is (for the operator)
       doctor               find what keeps this machine from signing, and how to mend
                            it (for the operator)
+      completion           print a script that completes command lines in a shell
       credential list      list the credentials (for the operator)
       credential show      show one of them
       credential delete    remove one of them
       pin set              set the authenticator's PIN (for the operator)
       pin change           change it
       pin status           show how many attempts are left, and more
+      audit show           show the audit log (for the operator)
+      audit verify         find out whether somebody has changed it
+      audit key            show the key that signs it
       verify registration  check a registration as a relying party does
       verify assertion     check an assertion as a relying party does
       grant create         let one job sign, for a time (for the operator)
@@ -250,6 +258,23 @@ enum Help {
 
     Example:
       sudo countersign doctor
+
+    """
+
+  private static let completion = """
+    Usage: countersign completion bash|zsh|fish [OPTION]...
+
+    Prints a script that completes the command line of countersign in a shell, or that
+    of another of our programs. The packages bring them all; this is for other places.
+
+    Options:
+      --program NAME     of this program, whose --help is standard input
+      --out FILE         write the script to FILE, not to standard output
+      --help             show this text
+
+    Example:
+      source <(countersign completion bash)
+      countersignd --help | countersign completion fish --program countersignd
 
     """
 

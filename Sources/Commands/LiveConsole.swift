@@ -1,8 +1,17 @@
+internal import AuditLog
 internal import CTerminal
 internal import Client
 internal import Glibc
 internal import Platform
 internal import Secrets
+
+private final class OpenInput {
+  let descriptor: Descriptor
+
+  init(_ descriptor: consuming Descriptor) {
+    self.descriptor = descriptor
+  }
+}
 
 extension Console {
   /// The process's own standard streams, files, environment and sockets.
@@ -28,6 +37,20 @@ extension Console {
         let file = try AtomicFile(path: path)
         return { bytes throws(SystemError) in try file.commit(bytes) }
       },
+      openInput: { path throws(SystemError) in
+        let file =
+          if let path {
+            OpenInput(try Descriptor(opening: path, flags: O_RDONLY | O_NOCTTY))
+          } else {
+            OpenInput(Descriptor(owning: try checked("dup") { fcntl(0, F_DUPFD_CLOEXEC, 0) }))
+          }
+        return { () throws(SystemError) in try file.descriptor.read(upTo: 1 << 18) }
+      },
+      logFiles: { path throws(SystemError) in
+        let current = unsafe access(path, F_OK) == 0 ? [path] : []
+        return try LogFiles(path: path).earlier() + current
+      },
+      showsProgress: { isatty(2) == 1 },
       connect: { path, deadline throws(ClientError) in try SocketConnection(path: path, until: deadline) },
       machine: .live())
     console.user = getuid()

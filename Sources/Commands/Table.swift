@@ -1,5 +1,5 @@
 /// Text for a terminal: what would move its cursor is shown as `?`.
-private func shown(_ text: String) -> String {
+func shown(_ text: String) -> String {
   text.unicodeScalars.reduce(into: "") { $0.unicodeScalars.append(isPrintable($1) ? $1 : "?") }
 }
 

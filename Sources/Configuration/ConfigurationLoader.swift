@@ -1,3 +1,4 @@
+internal import AuditLog
 internal import IdentityTokens
 internal import Platform
 internal import Policy
@@ -147,6 +148,7 @@ extension SourceFile {
       settings.stateDirectory = try checkedPath(directory, "stateDirectory")
     }
     if let file = document.auditLog { settings.auditLog = try checkedPath(file, "auditLog") }
+    try applyAudit(to: &settings.audit)
     if let connections = document.limits?.connections {
       settings.maximumConnections = try checkedCount(connections, "limits.connections", in: 1...65_536)
     }
@@ -179,6 +181,32 @@ extension SourceFile {
     } catch {
       throw self.error("\(path).jwksFile", "\(quoted(file)): \(error)", "put the issuer's JWK Set there")
     }
+  }
+
+  private func applyAudit(to audit: inout AuditSettings) throws(ConfigurationError) {
+    guard let entry = document.audit else { return }
+    if let size = entry.rotateAfter { audit.rotateAfter = try checkedSize(size, "audit.rotateAfter") }
+    if let keep = entry.keep { audit.keep = try checkedCount(keep, "audit.keep", in: 1...1_000_000) }
+    if let records = entry.signAfterRecords {
+      audit.signAfterRecords = UInt64(try checkedCount(records, "audit.signAfterRecords", in: 1...1_000_000))
+    }
+    if let seconds = entry.signAfterSeconds {
+      audit.signAfterSeconds = try checkedCount(seconds, "audit.signAfterSeconds", in: 1...86_400)
+    }
+    audit.copiesToJournal = entry.journal ?? audit.copiesToJournal
+  }
+
+  /// `100MB`: decimal units, as du(1) and the makers of disks have them.
+  private func checkedSize(_ text: String, _ keyPath: String) throws(ConfigurationError) -> Int64 {
+    let units: KeyValuePairs<String, Int64> = ["kB": 1000, "MB": 1_000_000, "GB": 1_000_000_000]
+    for (unit, factor) in units where text.hasSuffix(unit) {
+      let digits = text.dropLast(unit.count)
+      guard digits.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let number = Int64(digits),
+        (1...1_000_000).contains(number)
+      else { break }
+      return number * factor
+    }
+    throw error(keyPath, "\(quoted(text)) is not a size", "write one such as \"100MB\", in kB, MB or GB")
   }
 
   private func checkedPath(_ path: String, _ keyPath: String) throws(ConfigurationError) -> String {

@@ -6,6 +6,7 @@ struct Document: Decodable {
   var adminSocket: String?
   var stateDirectory: String?
   var auditLog: String?
+  var audit: AuditEntry?
   var limits: LimitsEntry?
   var log: LogEntry?
   var rules: [RuleEntry]
@@ -14,7 +15,7 @@ struct Document: Decodable {
   enum CodingKeys: String, CodingKey, CaseIterable {
     /// For editors.
     case schema = "$schema"
-    case tpm, socket, socketMode, adminSocket, stateDirectory, auditLog, limits, log, rules
+    case tpm, socket, socketMode, adminSocket, stateDirectory, auditLog, audit, limits, log, rules
     case issuers
   }
 
@@ -27,6 +28,7 @@ struct Document: Decodable {
     adminSocket = try container.optional(.adminSocket)
     stateDirectory = try container.optional(.stateDirectory)
     auditLog = try container.optional(.auditLog)
+    audit = try container.optional(.audit)
     limits = try container.optional(.limits)
     log = try container.optional(.log)
     rules = try container.optional(.rules) ?? []
@@ -48,6 +50,27 @@ struct TPMEntry: Decodable {
     tcti = try container.optional(.tcti)
     allowSoftware = try container.optional(.allowSoftware)
     softwareDirectory = try container.optional(.softwareDirectory)
+  }
+}
+
+struct AuditEntry: Decodable {
+  var rotateAfter: String?
+  var keep: Double?
+  var signAfterRecords: Double?
+  var signAfterSeconds: Double?
+  var journal: Bool?
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case rotateAfter, keep, signAfterRecords, signAfterSeconds, journal
+  }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+    rotateAfter = try container.optional(.rotateAfter)
+    keep = try container.optional(.keep)
+    signAfterRecords = try container.optional(.signAfterRecords)
+    signAfterSeconds = try container.optional(.signAfterSeconds)
+    journal = try container.optional(.journal)
   }
 }
 
@@ -190,6 +213,8 @@ struct CallerEntry: Decodable {
   var user: AccountEntry?
   var group: AccountEntry?
   var unit: String?
+  /// `X` is the unit `X.service`.
+  var service: String?
   var slice: String?
   var container: String?
   var executable: String?
@@ -198,7 +223,7 @@ struct CallerEntry: Decodable {
   var grant: Bool?
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case user, group, unit, slice, container, executable, executableSHA256, socket, grant
+    case user, group, unit, service, slice, container, executable, executableSHA256, socket, grant
   }
 
   init(from decoder: any Decoder) throws {
@@ -206,6 +231,7 @@ struct CallerEntry: Decodable {
     user = try container.optional(.user)
     group = try container.optional(.group)
     unit = try container.optional(.unit)
+    service = try container.optional(.service)
     slice = try container.optional(.slice)
     self.container = try container.optional(.container)
     executable = try container.optional(.executable)

@@ -172,9 +172,23 @@ extension SourceFile {
       throw error("\(path).grant", "this cannot be forbidden", "write true, or remove it: a rule of its own decides")
     }
     return CallerPattern(
-      user: user, group: group, unit: caller.unit, slice: caller.slice,
+      user: user, group: group, unit: try unit(caller, path), slice: caller.slice,
       container: caller.container.map { $0 == "*" ? .any : .id($0) }, executable: caller.executable,
       executableDigest: digest, socket: caller.socket, byGrant: caller.grant ?? false)
+  }
+
+  private func unit(_ caller: CallerEntry, _ path: String) throws(ConfigurationError) -> String? {
+    guard let service = caller.service else { return caller.unit }
+    if caller.unit != nil {
+      throw error("\(path).service", "\"unit\" stands in this entry too", "remove one of the two")
+    }
+    if service.hasSuffix(".service") {
+      let name = service.dropLast(".service".count)
+      throw error(
+        "\(path).service", "\(quoted(service, limit: 64)) is the name of a unit",
+        "write service: \(quoted(String(name), limit: 64)), or unit: \(quoted(service, limit: 64))")
+    }
+    return service + ".service"
   }
 
   private func number(

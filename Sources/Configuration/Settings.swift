@@ -1,3 +1,4 @@
+package import AuditLog
 package import IdentityTokens
 package import Platform
 package import Policy
@@ -21,6 +22,7 @@ package struct Settings: Equatable, Sendable {
   package var adminSocket = "/run/countersign/admin.sock"
   package var stateDirectory = "/var/lib/countersign"
   package var auditLog = "/var/log/countersign/audit.jsonl"
+  package var audit = AuditSettings()
   package var maximumConnections = 1024
   package var maximumCredentials = 100_000
   package var logLevel = Logger.Level.info

@@ -68,6 +68,7 @@ struct AdminService: FrameService {
   let engine: AuthenticatorEngine
   let grants: JobGrants
   let status: @Sendable () async -> StatusReport
+  let auditLog: @Sendable () async -> AuditReport
 
   /// nil for a stranger.
   func open(_ caller: Caller) async -> Caller? {
@@ -99,6 +100,7 @@ struct AdminService: FrameService {
     do {
       switch request.request {
       case "status": return encode(await status())
+      case "audit": return encode(await auditLog())
       case "credentials":
         let (page, next) = try await engine.credentials(after: request.after, limit: Self.pageCount, for: caller)
         return encode(CredentialPage(credentials: page.map(CredentialReport.init), next: next))
@@ -119,7 +121,7 @@ struct AdminService: FrameService {
       default:
         return encode(
           Problem(
-            error: "unknown request: this daemon knows \"status\", \"credentials\", \"credential\", "
+            error: "unknown request: this daemon knows \"status\", \"audit\", \"credentials\", \"credential\", "
               + "\"deleteCredential\", \"explain\", \"grantCreate\", \"grantList\" and \"grantRevoke\""))
       }
     } catch let problem as Problem {

@@ -6,8 +6,7 @@ internal import Policy
 
 /// The program `countersignd`: from its arguments to its exit status.
 package enum CountersignDaemon {
-  /// Runs until SIGTERM or SIGINT, or until it cannot go on. Blocks: with an asynchronous `main`, Dispatch would take
-  /// the main thread and unblock every signal there, so that SIGTERM killed the process.
+  /// Runs until SIGTERM or SIGINT, or until it cannot go on.
   ///
   /// - Parameter arguments: without the program's name
   /// - Returns: the exit status, as `--help` lists them
@@ -16,74 +15,53 @@ package enum CountersignDaemon {
     do {
       options = try DaemonOptions(arguments)
     } catch {
-      return complain(.usage, "\(error)")
+      return ServiceProcess.complain(.usage, "\(error)").rawValue
     }
+    return run(options).rawValue
+  }
+
+  private static func run(_ options: DaemonOptions) -> ExitCode {
     switch options.action {
-    case .help: return say(DaemonOptions.help)
-    case .version: return say("countersignd \(CountersignVersion.text)")
-    case .checkConfiguration: return check(Configured(options: options))
-    case .run: return serve(Configured(options: options))
+    case .help: ServiceProcess.say(DaemonOptions.help)
+    case .version: ServiceProcess.say("countersignd \(CountersignVersion.text)")
+    case .checkConfiguration: check(Configured(options: options))
+    case .run: serve(Configured(options: options))
     }
   }
 
-  private static func check(_ configured: Configured) -> Int32 {
+  private static func check(_ configured: Configured) -> ExitCode {
     do {
       let loaded = try configured.load()
-      for notice in loaded.notices { _ = complain(.done, notice) }
-      return say("\(loaded.files.joined(separator: ", ")): good, \(counted(loaded.settings.rules.rules.count, "rule"))")
+      for notice in loaded.notices { _ = ServiceProcess.complain(.done, notice) }
+      return ServiceProcess.say(
+        "\(loaded.files.joined(separator: ", ")): good, \(counted(loaded.settings.rules.rules.count, "rule"))")
     } catch {
-      return complain(.usage, "\(error)")
+      return ServiceProcess.complain(.usage, "\(error)")
     }
   }
 
-  private static func serve(_ configured: Configured) -> Int32 {
+  private static func serve(_ configured: Configured) -> ExitCode {
     do {
-      ProcessMemory.boundHeaps()
-      SignalDescriptor.ignoreBrokenPipes()
-      // Before there are other threads, which inherit that these are blocked.
-      let signals = try SignalDescriptor([.hangup, .interrupt, .terminate])
-      let passed = try ServiceManager.takeDescriptors()
-      let ended = try EventCounter()
-      let status = Lock(ExitCode.failure.rawValue)
-      Task.detached {
-        let result = await serve(configured, passed, signals)
-        status.withLock { $0 = result }
-        ended.signal()
-      }
-      ended.wait()
-      return status.withLock { $0 }
+      return try ServiceProcess.run { signals, passed in await serve(configured, passed, signals) }
     } catch {
-      return complain(.failure, "\(error)")
+      return ServiceProcess.complain(.failure, "\(error)")
     }
   }
 
   private static func serve(
     _ configured: Configured, _ passed: [PassedDescriptor], _ signals: SignalDescriptor
-  ) async -> Int32 {
+  ) async -> ExitCode {
     do {
       let daemon = try await RunningDaemon.start(configured, passed: passed)
       await daemon.serve(until: signals)
-      return ExitCode.done.rawValue
+      return .done
     } catch let error as ConfigurationError {
-      return complain(.usage, "\(error)")
+      return ServiceProcess.complain(.usage, "\(error)")
     } catch let error as KeyStoreError {
-      return complain(.tpmFailure, "\(error)")
-    } catch let error as StoreError {
-      return complain(.failure, "\(error)")
+      return ServiceProcess.complain(.tpmFailure, "\(error)")
     } catch {
-      return complain(.failure, "\(error)")
+      return ServiceProcess.complain(.failure, "\(error)")
     }
-  }
-
-  /// One line on standard error.
-  private static func complain(_ status: ExitCode, _ message: String) -> Int32 {
-    ConsoleLogger.write("countersignd: \(ConsoleLogger.oneLine(message))\n")
-    return status.rawValue
-  }
-
-  private static func say(_ text: String) -> Int32 {
-    print(text)
-    return ExitCode.done.rawValue
   }
 }
 

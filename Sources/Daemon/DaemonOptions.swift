@@ -1,3 +1,5 @@
+internal import Platform
+
 /// The daemon's command line: what the configuration says, overridden for one run.
 struct DaemonOptions: Equatable {
   enum Action: Equatable {
@@ -14,11 +16,6 @@ struct DaemonOptions: Equatable {
     case software(String)
   }
 
-  /// What is wrong with the command line, in one line.
-  struct UsageError: Error, Equatable, CustomStringConvertible {
-    let description: String
-  }
-
   var action = Action.run
   var configuration: String?
   var socket: String?
@@ -29,32 +26,25 @@ struct DaemonOptions: Equatable {
   var isDebugging = false
 
   /// - Parameter arguments: without the program's name
-  /// - Throws: ``UsageError``
+  /// - Throws: `UsageError`
   init(_ arguments: [String]) throws(UsageError) {
-    var rest = arguments[...]
-    while let argument = rest.popFirst() {
-      // --name=value is --name value.
-      let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-      let isJoined = argument.hasPrefix("--") && parts.count == 2
-      let name = isJoined ? parts[0] : argument
-      if isJoined { rest = [parts[1]] + rest }
+    var reader = OptionReader(arguments, of: "countersignd")
+    while let name = reader.next() {
       switch name {
       case "-h", "--help": action = .help
       case "--version": action = .version
       case "--check-config": action = .checkConfiguration
       case "--debug": isDebugging = true
-      case "--config": configuration = try Self.value(of: name, &rest)
-      case "--socket": socket = try Self.value(of: name, &rest)
-      case "--admin-socket": adminSocket = try Self.value(of: name, &rest)
-      case "--state-directory": stateDirectory = try Self.value(of: name, &rest)
-      case "--audit-log": auditLog = try Self.value(of: name, &rest)
-      case "--tpm": try choose(.tcti(Self.value(of: name, &rest)))
-      case "--software-tpm": try choose(.software(Self.value(of: name, &rest)))
-      default: throw UsageError(description: "unknown argument \(name): see countersignd --help")
+      case "--config": configuration = try reader.value()
+      case "--socket": socket = try reader.value()
+      case "--admin-socket": adminSocket = try reader.value()
+      case "--state-directory": stateDirectory = try reader.value()
+      case "--audit-log": auditLog = try reader.value()
+      case "--tpm": try choose(.tcti(try reader.value()))
+      case "--software-tpm": try choose(.software(try reader.value()))
+      default: throw reader.unknown
       }
-      if isJoined, ["-h", "--help", "--version", "--check-config", "--debug"].contains(name) {
-        throw UsageError(description: "\(name) takes no value: see countersignd --help")
-      }
+      if ["-h", "--help", "--version", "--check-config", "--debug"].contains(name) { try reader.refuseValue() }
       if action == .help || action == .version { return }
     }
   }
@@ -62,13 +52,6 @@ struct DaemonOptions: Equatable {
   private mutating func choose(_ choice: TPMChoice) throws(UsageError) {
     guard tpm == nil else { throw UsageError(description: "one of --tpm and --software-tpm, once: leave one out") }
     tpm = choice
-  }
-
-  private static func value(of name: String, _ rest: inout ArraySlice<String>) throws(UsageError) -> String {
-    guard let value = rest.popFirst(), !value.isEmpty else {
-      throw UsageError(description: "\(name) needs a value: see countersignd --help")
-    }
-    return value
   }
 
   static let help = """

@@ -20,6 +20,7 @@ final class RunningDaemon: Sendable {
   private let loop: EventLoop
   private let database: CredentialDatabase
   private let audit: AuditFile
+  private let notary: AuditNotary
   private let keys: TPMKeyStore
   private let engine: AuthenticatorEngine
   private let jobs: SocketServer<CTAPService>
@@ -42,20 +43,22 @@ final class RunningDaemon: Sendable {
     let loaded = try configured.load()
     let logger = ConsoleLogger.make(level: loaded.settings.logLevel)
     for notice in loaded.notices { logger.notice(notice) }
-    if getuid() == 0 {
-      logger.notice("running as root: a user of its own is safer (User= in countersignd.service)")
-    }
+    ServiceProcess.warnOfRoot(unit: "countersignd.service", logger)
     _ = raiseDescriptorLimit()
 
     let database = try CredentialDatabase(
       stateDirectory: loaded.settings.stateDirectory, executor: try ThreadExecutor(name: "store"),
       maximumCredentials: loaded.settings.maximumCredentials, log: logger)
     try await database.open()
-    let audit = try AuditFile(path: loaded.settings.auditLog, log: logger)
+    let audit = try AuditFile(
+      path: loaded.settings.auditLog, settings: loaded.settings.audit, log: logger,
+      journal: loaded.settings.audit.copiesToJournal ? JournalCopies(log: logger) : nil)
     let keys = try await unlock(database, loaded.settings, logger)
     let daemon = try RunningDaemon(configured, loaded.settings, logger, database, audit, keys)
     await daemon.engine.prepare()
     await daemon.grants.prepare()
+    daemon.notary.start()
+    await daemon.record("start", reason: "version \(CountersignVersion.text), \(daemon.report.tpmInWords)")
     try await daemon.listen(passed)
     return daemon
   }
@@ -82,6 +85,7 @@ final class RunningDaemon: Sendable {
     self.database = database
     self.audit = audit
     self.keys = keys
+    notary = AuditNotary(file: audit, signer: keys, settings: settings.audit, clock: SystemTime(), log: logger)
     loop = try EventLoop(name: "sockets")
     engine = AuthenticatorEngine(
       environment: AuthenticatorEnvironment(
@@ -100,7 +104,9 @@ final class RunningDaemon: Sendable {
       database: database, audit: audit, jobs: jobs)
     administration = SocketServer(
       loop: loop,
-      service: AdminService(owner: geteuid(), engine: engine, grants: grants, status: report.make),
+      service: AdminService(
+        owner: geteuid(), engine: engine, grants: grants, status: report.make,
+        auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make),
       settings: RunningDaemon.administrationSettings, log: logger)
   }
 
@@ -172,7 +178,7 @@ final class RunningDaemon: Sendable {
   func serve(until signals: SignalDescriptor) async {
     logger.info("ready on \(settings.socket): \(statusLine)")
     notify(.ready, .status(statusLine))
-    startWatchdog()
+    notifier.startWatchdog(on: loop, log: logger)
     ProcessMemory.releaseStartup()
     for await signal in SignalStream.make(signals) {
       if signal == .hangup {
@@ -201,11 +207,24 @@ final class RunningDaemon: Sendable {
       rest.rules = settings.rules
       rest.issuers = settings.issuers
       if rest != settings { logger.warning("settings other than rules and issuers need a restart") }
+      await record("reload", reason: "\(counted(report.rules, "rule")) in force")
     } catch {
       logger.error("configuration not taken, the rules in force stay: \(error)")
       report.noteRefusedReload("\(error)")
+      await record("reload", .failed, reason: "\(error)")
     }
+    // While the file that may have been moved away is still the one that is written.
+    await notary.sign()
     audit.reopen()
+  }
+
+  /// Records an act of the daemon's own. Where that fails, the log's failure is said and stops what matters.
+  private func record(_ operation: String, _ outcome: AuditRecord.Outcome = .done, reason: String?) async {
+    let ticket = audit.submit(
+      AuditRecord(
+        time: SystemTime().unixMilliseconds, outcome: outcome, operation: operation, connection: 0, user: geteuid(),
+        group: getegid(), process: getpid(), reason: reason))
+    try? await ticket.durable()
   }
 
   private func stop() async {
@@ -216,6 +235,8 @@ final class RunningDaemon: Sendable {
     await grants.stop()
     await engine.settle()
     executables.stop()
+    await record("stop", reason: nil)
+    await notary.finish()
     await keys.stop()
     audit.close()
     await database.close()
@@ -223,20 +244,7 @@ final class RunningDaemon: Sendable {
   }
 
   private func notify(_ states: ServiceNotifier.State...) {
-    do {
-      try notifier.notify(states)
-    } catch {
-      logger.warning("service manager: \(error)")
-    }
-  }
-
-  /// Twice in the watchdog's time, from the event loop: while it hangs, nothing is sent.
-  private func startWatchdog() {
-    guard let limit = notifier.watchdogNanoseconds else { return }
-    loop.after(nanoseconds: limit / 2) { [weak self] in
-      self?.notify(.watchdog)
-      self?.startWatchdog()
-    }
+    notifier.tell(states, log: logger)
   }
 }
 

@@ -29,6 +29,8 @@ struct StatusReport: Codable, Equatable {
     var counterIndex: String?
     /// The NV index of the record of PIN attempts, in hexadecimal.
     var retryIndex: String?
+    /// The NV index of the audit log's anchor, in hexadecimal.
+    var anchorIndex: String?
     var loadedKeys: Int
     /// Requests waiting for the TPM.
     var queue: Int
@@ -48,6 +50,16 @@ struct StatusReport: Codable, Equatable {
     var path: String
     /// `ready`, or why it cannot be written.
     var state: String
+    /// Of the last record.
+    var sequence: Int64
+    /// Records made durable since the start.
+    var records: Int64
+    /// Calls of fdatasync(2) for them.
+    var synchronizations: Int64
+    /// Records since the last signature over the chain.
+    var unsigned: Int64
+    /// Copies that journald(8) did not take.
+    var lostCopies: Int64
   }
 
   var version: String

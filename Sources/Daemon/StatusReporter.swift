@@ -83,6 +83,7 @@ final class StatusReporter: Sendable {
         parentHandle: handleText(status.storageRootHandle),
         counterIndex: handleText(status.counterIndex),
         retryIndex: handleText(status.retryIndex),
+        anchorIndex: handleText(status.anchorIndex),
         loadedKeys: status.loadedKeys,
         queue: status.queueLength,
         reconnections: status.reconnections,
@@ -94,7 +95,16 @@ final class StatusReporter: Sendable {
         ownerAuthorization: condition?.isOwnerAuthorized,
         freeTransientSlots: condition?.transientSlots,
         freePersistentSlots: condition?.persistentSlots),
-      auditLog: StatusReport.AuditLog(path: settings.auditLog, state: audit.problem?.description ?? "ready"))
+      auditLog: auditReport)
+  }
+
+  private var auditReport: StatusReport.AuditLog {
+    let figures = audit.figures
+    return StatusReport.AuditLog(
+      path: settings.auditLog, state: audit.problem?.description ?? "ready",
+      sequence: Int64(clamping: audit.end.sequence), records: Int64(clamping: figures.records),
+      synchronizations: Int64(clamping: figures.synchronizations), unsigned: Int64(clamping: figures.unsigned),
+      lostCopies: Int64(clamping: figures.lostCopies))
   }
 
   /// nil where the TPM fails or has something longer to do.

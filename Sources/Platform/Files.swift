@@ -17,6 +17,24 @@ extension Descriptor {
     return got == 1 ? byte : nil
   }
 
+  /// Bytes from `offset` on (pread(2)); fewer only at the end.
+  package borrowing func bytes(at offset: Int64, count: Int) throws(SystemError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    let raw = raw
+    var done = 0
+    while done < count {
+      let got = try checked("pread") {
+        unsafe bytes.withUnsafeMutableBytes {
+          unsafe pread(raw, $0.baseAddress?.advanced(by: done), $0.count - done, off_t(offset) + off_t(done))
+        }
+      }
+      if got == 0 { break }
+      done += got
+    }
+    bytes.removeLast(count - done)
+    return bytes
+  }
+
   /// ftruncate(2).
   package borrowing func truncate(to size: Int64) throws(SystemError) {
     let raw = raw

@@ -1,16 +1,30 @@
 internal import CLinux
 internal import Glibc
 
-/// Unix stream sockets. A path that begins with `@` names the abstract namespace (as in sd_notify(3)): no file, and no
+/// Unix sockets. A path that begins with `@` names the abstract namespace (as in sd_notify(3)): no file, and no
 /// permissions either, so for tests only.
 package enum UnixSocket {
-  /// Connects to a listener, blocking.
+  /// What a connection carries.
+  package enum Kind: Int32, Sendable {
+    /// Bytes (SOCK_STREAM).
+    case stream = 0
+    /// Packets, which stay whole (SOCK_SEQPACKET).
+    case packets = 1
+  }
+
+  /// Connects to a listener.
   ///
-  /// - Parameter path: the socket's file
-  /// - Returns: a blocking socket; see ``setTimeLimits(_:milliseconds:)``
-  /// - Throws: ``SystemError``: ENOENT and ECONNREFUSED mean that nobody listens there
-  package static func connect(to path: String) throws(SystemError) -> Descriptor {
-    Descriptor(owning: try checked("connect \(path)") { unsafe cs_unix_connect(path, 0) })
+  /// - Parameters:
+  ///   - path: the socket's file
+  ///   - kind: as the listener's
+  ///   - isBlocking: whether to wait for a place in the listener's queue, and whether the socket blocks then
+  /// - Returns: the socket; for a blocking one see ``setTimeLimits(_:milliseconds:)``
+  /// - Throws: ``SystemError``: ENOENT and ECONNREFUSED mean that nobody listens there, EAGAIN that its queue is full
+  package static func connect(
+    to path: String, kind: Kind = .stream, isBlocking: Bool = true
+  ) throws(SystemError) -> Descriptor {
+    Descriptor(
+      owning: try checked("connect \(path)") { unsafe cs_unix_connect(path, kind.rawValue, isBlocking ? 0 : 1) })
   }
 
   /// Whether somebody listens at `path`, without waiting.
@@ -20,11 +34,12 @@ package enum UnixSocket {
   /// - Throws: ``SystemError`` where this cannot be known
   package static func isListening(at path: String) throws(SystemError) -> Bool {
     do {
-      _ = Descriptor(owning: try checked("connect \(path)") { unsafe cs_unix_connect(path, 1) })
+      _ = try connect(to: path, isBlocking: false)
       return true
     } catch {
       switch error.code {
-      case EAGAIN: return true  // its queue is full
+      // Its queue is full, or it is of another kind.
+      case EAGAIN, EPROTOTYPE: return true
       case ECONNREFUSED, ENOENT: return false
       default: throw error
       }
@@ -35,12 +50,15 @@ package enum UnixSocket {
   ///
   /// - Parameters:
   ///   - path: the socket's file, which must not exist
+  ///   - kind: what its connections carry
   ///   - mode: its permissions
   ///   - backlog: connections that may wait to be accepted
   /// - Returns: a non-blocking listener
   /// - Throws: ``SystemError``; no file is left behind
-  package static func listen(at path: String, mode: UInt32, backlog: Int32 = 1024) throws(SystemError) -> Descriptor {
-    let socket = Descriptor(owning: try checked("bind \(path)") { unsafe cs_unix_bind(path, mode) })
+  package static func listen(
+    at path: String, kind: Kind = .stream, mode: UInt32, backlog: Int32 = 1024
+  ) throws(SystemError) -> Descriptor {
+    let socket = Descriptor(owning: try checked("bind \(path)") { unsafe cs_unix_bind(path, kind.rawValue, mode) })
     let raw = socket.raw
     do {
       if !path.hasPrefix("@") { try checked("chmod \(path)") { unsafe chmod(path, mode) } }
@@ -136,6 +154,23 @@ extension Descriptor {
     do {
       return try checked("read") {
         unsafe buffer.withUnsafeMutableBytes { unsafe Glibc.read(raw, $0.baseAddress, $0.count) }
+      }
+    } catch {
+      if error.code == EAGAIN { return nil }
+      throw error
+    }
+  }
+
+  /// The next packet of a socket of ``UnixSocket/Kind/packets``, without waiting.
+  ///
+  /// - Parameter buffer: takes the packet from its beginning, as far as it fits
+  /// - Returns: how long the packet was; nil if none is there now
+  /// - Throws: ``SystemError``: EPIPE at the end
+  package borrowing func receivePacket(into buffer: inout [UInt8]) throws(SystemError) -> Int? {
+    let raw = raw
+    do {
+      return try checked("recv") {
+        unsafe buffer.withUnsafeMutableBytes { unsafe cs_receive_packet(raw, $0.baseAddress, $0.count) }
       }
     } catch {
       if error.code == EAGAIN { return nil }

@@ -14,7 +14,9 @@ struct IndexPlaces: Equatable {
   var counter: UInt32
   /// That of the ``RetryRecord``.
   var retries: UInt32
-  /// The random tag in the public area of both.
+  /// That of the audit log's anchor.
+  var anchor: UInt32
+  /// The random tag in the public area of each.
   var tag: [UInt8]
 
   func counter(_ authorization: SharedSecret) -> NVIndex {
@@ -24,6 +26,12 @@ struct IndexPlaces: Equatable {
   func retries(_ authorization: SharedSecret) -> NVIndex {
     NVIndex(role: .retryRecord, number: retries, tag: tag, authorization: authorization)
   }
+
+  func anchor(_ authorization: SharedSecret) -> NVIndex {
+    NVIndex(role: .auditAnchor, number: anchor, tag: tag, authorization: authorization)
+  }
+
+  var all: [UInt32] { [counter, retries, anchor] }
 }
 
 /// A device secret as the TPM sealed it, and where its surroundings are in that TPM.
@@ -35,11 +43,15 @@ struct SealedDevice: Equatable {
   var indices: IndexPlaces
   /// The secret, the indices' authorization value and the counter's base; see ``SealedPayload``.
   var secret: WrappedObject
+  /// The key that signs the audit log. It outlives a reset, as the log does.
+  var auditKey: WrappedObject
+  /// The anchor when that key was made.
+  var firstAnchor: UInt64
 }
 
 extension DeviceRecord {
   private static let magic: [UInt8] = Array("CSDR".utf8)
-  private static let version: UInt8 = 2
+  private static let version: UInt8 = 3
   static let tagCount = 32
 
   func encoded() -> [UInt8] {
@@ -57,6 +69,10 @@ extension DeviceRecord {
       DeviceRecord.encode(device.indices, &writer)
       writer.string(device.secret.publicArea)
       writer.string(device.secret.privateArea)
+      writer.string(device.auditKey.publicArea)
+      writer.string(device.auditKey.privateArea)
+      writer.integer(UInt32(truncatingIfNeeded: device.firstAnchor >> 32))
+      writer.integer(UInt32(truncatingIfNeeded: device.firstAnchor))
     }
     return writer.bytes
   }
@@ -64,12 +80,13 @@ extension DeviceRecord {
   private static func encode(_ indices: IndexPlaces, _ writer: inout ByteWriter) {
     writer.integer(indices.counter)
     writer.integer(indices.retries)
+    writer.integer(indices.anchor)
     writer.string(indices.tag)
   }
 
-  /// Whether it is of the version before this one, which had no retry record and which no release wrote.
-  static func isOfVersion1(_ bytes: [UInt8]) -> Bool {
-    bytes.starts(with: magic + [1])
+  /// Whether it is of a version before this one: 1 had no retry record, 2 no audit key, and no release wrote them.
+  static func isOfEarlierVersion(_ bytes: [UInt8]) -> Bool {
+    (1..<version).contains { (number: UInt8) in bytes.starts(with: magic + [number]) }
   }
 
   /// Reads a record; nil for every other sequence of bytes.
@@ -92,10 +109,10 @@ extension DeviceRecord {
   }
 
   private static func decodeIndices(_ reader: inout ByteReader) -> IndexPlaces? {
-    guard let counter = reader.integer(), let retries = reader.integer(), let tag = reader.string(upTo: tagCount),
-      tag.count == tagCount
+    guard let counter = reader.integer(), let retries = reader.integer(), let anchor = reader.integer(),
+      let tag = reader.string(upTo: tagCount), tag.count == tagCount
     else { return nil }
-    return IndexPlaces(counter: counter, retries: retries, tag: tag)
+    return IndexPlaces(counter: counter, retries: retries, anchor: anchor, tag: tag)
   }
 
   private static func decodeSealed(_ reader: inout ByteReader) -> SealedDevice? {
@@ -103,11 +120,16 @@ extension DeviceRecord {
       let parentName = reader.string(upTo: 66),  // a Name with SHA-512
       let indices = decodeIndices(&reader),
       let publicArea = reader.string(upTo: 1024),
-      let privateArea = reader.string(upTo: 2048)
+      let privateArea = reader.string(upTo: 2048),
+      let auditPublicArea = reader.string(upTo: 1024),
+      let auditPrivateArea = reader.string(upTo: 2048),
+      let high = reader.integer(), let low = reader.integer()
     else { return nil }
     return SealedDevice(
       parentHandle: parentHandle, parentName: parentName, indices: indices,
-      secret: WrappedObject(publicArea: publicArea, privateArea: privateArea))
+      secret: WrappedObject(publicArea: publicArea, privateArea: privateArea),
+      auditKey: WrappedObject(publicArea: auditPublicArea, privateArea: auditPrivateArea),
+      firstAnchor: UInt64(high) << 32 | UInt64(low))
   }
 }
 

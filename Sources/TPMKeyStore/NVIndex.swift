@@ -8,10 +8,12 @@ struct NVIndex: Sendable {
     case signatureCounter
     /// The ``RetryRecord``.
     case retryRecord
+    /// How often the audit log was anchored.
+    case auditAnchor
 
     var kind: NVIndexKind {
       switch self {
-      case .signatureCounter: .counter
+      case .signatureCounter, .auditAnchor: .counter
       case .retryRecord: .data(count: RetryRecord.encodedCount)
       }
     }
@@ -20,6 +22,7 @@ struct NVIndex: Sendable {
       switch self {
       case .signatureCounter: "signature counter"
       case .retryRecord: "PIN retry record"
+      case .auditAnchor: "audit anchor"
       }
     }
   }
@@ -86,6 +89,28 @@ extension TPMDevice {
     guard reading >= known else { throw counter.isBehind(reading, known) }
     highestReading = reading
     return reading
+  }
+
+  /// Reads the audit anchor.
+  ///
+  /// - Throws: ``KeyStoreError``
+  func readAnchor(_ index: NVIndex) throws(KeyStoreError) -> UInt64 {
+    try withTPM { tpm throws in try tpm.read(index) }
+  }
+
+  /// Advances the audit anchor. Where the connection broke in between it may advance twice, so that a value that is
+  /// expected is not exceeded.
+  ///
+  /// - Parameters:
+  ///   - index: which
+  ///   - value: what it shall be
+  /// - Returns: what it is
+  /// - Throws: ``KeyStoreError``
+  func advanceAnchor(_ index: NVIndex, to value: UInt64) throws(KeyStoreError) -> UInt64 {
+    try withTPM { tpm throws in
+      let now = try tpm.read(index)
+      return now < value ? try tpm.advance(index) : now
+    }
   }
 
   /// Reads the retry record.

@@ -45,22 +45,24 @@ extension TPMDevice {
     }
   }
 
-  /// The first two indices of our range where nothing is defined.
+  /// The first three indices of our range where nothing is defined.
   ///
+  /// - Parameter tag: of what will be there
+  /// - Returns: their numbers
   /// - Throws: ``KeyStoreError``
-  func freeIndices() throws(KeyStoreError) -> (counter: UInt32, retries: UInt32) {
+  func freeIndices(tag: [UInt8]) throws(KeyStoreError) -> IndexPlaces {
     let taken = try withTPM { tpm throws in
       try tpm.withContext { context throws(TPMError) in try context.handles(from: TPMPlaces.indices.lowerBound) }
     }
     let free = TPMPlaces.indices.filter { !taken.contains($0) }
-    guard free.count >= 2 else {
+    guard free.count >= 3 else {
       throw .failed(
-        "the TPM has no two free NV indices in Countersign's range: remove unused ones with tpm2_nvundefine")
+        "the TPM has no three free NV indices in Countersign's range: remove unused ones with tpm2_nvundefine")
     }
-    return (free[0], free[1])
+    return IndexPlaces(counter: free[0], retries: free[1], anchor: free[2], tag: tag)
   }
 
-  /// Makes the counter, the retry record and the device secret.
+  /// Makes the counter, the retry record, the audit log's anchor and key, and the device secret.
   ///
   /// - Throws: ``KeyStoreError``
   func provision(parent: ParentIdentity, indices: IndexPlaces) throws(KeyStoreError) -> SealedDevice {
@@ -69,17 +71,19 @@ extension TPMDevice {
       let authorization = SharedSecret(try SecretBytes.random(count: SealedPayload.indexAuthorizationCount))
       let counter = indices.counter(authorization)
       let retries = indices.retries(authorization)
+      let anchor = indices.anchor(authorization)
       // Where the connection broke after the first try had defined them, they are ours, with an authorization that is
       // lost.
       try tpm.remove(indices)
-      for index in [counter, retries] { try tpm.define(index) }
+      for index in [counter, retries, anchor] { try tpm.define(index) }
       try tpm.write(RetryRecord(), to: retries, isNew: true)
       let payload = SealedPayload(
         secret: DeviceSecret(try SecretBytes.random(count: DeviceSecret.count)), indexAuthorization: authorization,
         counterBase: try tpm.advance(counter, isNew: true))
       return SealedDevice(
         parentHandle: parent.handle, parentName: parent.name, indices: indices,
-        secret: try tpm.seal(try payload.encoded()))
+        secret: try tpm.seal(try payload.encoded()), auditKey: try tpm.createAuditKey(authorization: authorization),
+        firstAnchor: try tpm.advance(anchor, isNew: true))
     }
   }
 
@@ -91,7 +95,7 @@ extension TPMDevice {
   }
 
   /// Opens the device secret, and checks that its counter is there and has not gone backwards, and that its retry record
-  /// is there.
+  /// and the audit log's anchor are there.
   ///
   /// - Throws: ``KeyStoreError``
   func unseal(_ device: SealedDevice) throws(KeyStoreError) -> SealedPayload {
@@ -103,6 +107,8 @@ extension TPMDevice {
     }
     _ = try read(device.indices.counter(payload.indexAuthorization), notBelow: payload.counterBase)
     _ = try readRecord(device.indices.retries(payload.indexAuthorization))
+    let anchor = device.indices.anchor(payload.indexAuthorization)
+    guard try readAnchor(anchor) >= device.firstAnchor else { throw anchor.isAnother }
     return payload
   }
 }
@@ -125,7 +131,7 @@ extension OpenTPM {
     let parent = parentIfKnown
     try withContext { context throws(TPMError) in
       // Whatever the record says, nobody else's.
-      for index in [indices.counter, indices.retries] where TPMPlaces.indices.contains(index) {
+      for index in indices.all where TPMPlaces.indices.contains(index) {
         guard let information = try context.informationOnIndex(index), information.tag == indices.tag else { continue }
         try context.withSession(saltedWith: parent, encrypting: []) { context, session throws(TPMError) in
           try context.undefineIndex(index, session: session)

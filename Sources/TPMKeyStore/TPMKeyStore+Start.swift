@@ -1,3 +1,4 @@
+internal import AuditLog
 package import Authenticator
 internal import Crypto
 package import Platform
@@ -7,8 +8,8 @@ internal import TPM
 extension TPMKeyStore {
   /// Connects to the TPM, finds or makes what the device needs in it, and unseals the device secret.
   ///
-  /// On the first start: the storage root key where it is missing, two NV indices, for the signature counter
-  /// and the PIN's retries, and a new device secret.
+  /// On the first start: the storage root key where it is missing, three NV indices, for the signature counter, the
+  /// PIN's retries and the audit log's anchor, the key that signs the audit log, and a new device secret.
   ///
   /// - Parameters:
   ///   - connection: which TPM
@@ -72,17 +73,19 @@ extension TPMKeyStore {
     board.update {
       $0.counterIndex = device.indices.counter
       $0.retryIndex = device.indices.retries
+      $0.anchorIndex = device.indices.anchor
     }
-    let store = TPMKeyStore(thread: thread, board: board, device: device, payload: payload)
+    guard let auditKey = AuditKey(device) else { throw .failed("the device record holds no audit key") }
+    let store = TPMKeyStore(thread: thread, board: board, device: device, payload: payload, auditKey: auditKey)
     return (store, payload.secret)
   }
 
   private static func decode(_ bytes: [UInt8]?) throws(KeyStoreError) -> DeviceRecord? {
     guard let bytes else { return nil }
-    if DeviceRecord.isOfVersion1(bytes) {
+    if DeviceRecord.isOfEarlierVersion(bytes) {
       throw .failed(
-        "the device record is of version 1, which no release has written and this one does not read: begin anew with an "
-          + "empty state folder")
+        "the device record is of version \(bytes[4]), which no release has written and this one does not read: begin anew "
+          + "with an empty state folder")
     }
     guard let record = DeviceRecord.decode(bytes) else {
       throw .failed("the device record is damaged, or of a newer version: restore the state folder from a backup")
@@ -111,10 +114,9 @@ extension TPMKeyStore {
     _ thread: TPMThread, _ records: any DeviceRecordStore, _ log: Logger
   ) async throws(KeyStoreError) -> SealedDevice {
     let tag = SystemRandom().bytes(DeviceRecord.tagCount)
-    let (parent, free) = try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
-      (try device.findOrMakeStorageRoot(), try device.freeIndices())
+    let (parent, indices) = try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
+      (try device.findOrMakeStorageRoot(), try device.freeIndices(tag: tag))
     }
-    let indices = IndexPlaces(counter: free.counter, retries: free.retries, tag: tag)
     try await save(.provisioning(indices), records)
     let device = try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
       try device.provision(parent: parent, indices: indices)
@@ -122,7 +124,8 @@ extension TPMKeyStore {
     try await save(.sealed(device), records)
     log.notice(
       "TPM: set up, with storage root key 0x\(String(parent.handle, radix: 16)), signature counter at NV index "
-        + "0x\(String(indices.counter, radix: 16)) and PIN retry record at 0x\(String(indices.retries, radix: 16))")
+        + "0x\(String(indices.counter, radix: 16)), PIN retry record at 0x\(String(indices.retries, radix: 16)) and audit "
+        + "anchor at 0x\(String(indices.anchor, radix: 16))")
     return device
   }
 }

@@ -1,3 +1,4 @@
+package import AuditLog
 package import Authenticator
 internal import Crypto
 internal import Platform
@@ -28,9 +29,11 @@ package struct TPMKeyStoreLimits: Sendable {
 
 /// Credential keys in a TPM 2.0. Every key is made in the TPM and never leaves it; what is stored is wrapped by the TPM.
 package final class TPMKeyStore: KeyStore {
-  private let thread: TPMThread
+  let thread: TPMThread
   private let board: StatusBoard
-  private let device: SealedDevice
+  let device: SealedDevice
+  package let auditKey: AuditKey
+  let anchorIndex: NVIndex
   private let counter: NVIndex
   private let retries: NVIndex
   private let era: Lock<Era>
@@ -48,7 +51,11 @@ package final class TPMKeyStore: KeyStore {
     }
   }
 
-  init(thread: TPMThread, board: StatusBoard, device: SealedDevice, payload: SealedPayload) {
+  init(
+    thread: TPMThread, board: StatusBoard, device: SealedDevice, payload: SealedPayload, auditKey: AuditKey
+  ) {
+    self.auditKey = auditKey
+    anchorIndex = device.indices.anchor(payload.indexAuthorization)
     self.thread = thread
     self.board = board
     self.device = device

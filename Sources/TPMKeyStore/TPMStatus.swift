@@ -24,6 +24,8 @@ package struct TPMStatus: Equatable, Sendable {
   package var counterIndex: UInt32?
   /// NV index of the PIN retry record.
   package var retryIndex: UInt32?
+  /// NV index of the audit log's anchor.
+  package var anchorIndex: UInt32?
   package var loadedKeys: Int
   /// Requests that wait for the TPM.
   package var queueLength: Int

@@ -28,12 +28,14 @@ package actor SocketServer<Service: FrameService> {
   private let log: Logger
 
   private var entrances: Entrances
+  /// What rules call the listeners, in their order.
+  private var socketNames: [String] = []
   private var clients: [UInt64: Client] = [:]
   /// Closed while a request was in progress, which still ends.
   private var departed: [UInt64: Client] = [:]
   private var headcount: Headcount
   private var buffer = [UInt8](repeating: 0, count: SocketServer.chunk)
-  private var lastComplaint: UInt64?
+  private var complaints: RareWarnings
 
   /// Tasks that call the service.
   private var tasks = 0
@@ -58,6 +60,7 @@ package actor SocketServer<Service: FrameService> {
     self.settings = settings
     self.executables = executables
     self.log = log
+    complaints = RareWarnings(log: log)
     entrances = Entrances(loop: loop)
     headcount = Headcount(limit: settings.connectionLimit, limitOfUser: settings.connectionsPerUser)
   }
@@ -79,12 +82,14 @@ package actor SocketServer<Service: FrameService> {
   /// - Throws: ``SystemError`` of epoll_ctl(2)
   package func listen(on listener: consuming Listener, as socket: String = "ctap") throws(SystemError) {
     guard !isStopping else { return }
-    try entrances.add(listener, as: socket) { [weak self] index in self?.assumeIsolated { $0.accept(at: index) } }
+    // Before, since a connection may come at once.
+    socketNames.append(socket)
+    try entrances.add(listener) { [weak self] index in self?.assumeIsolated { $0.accept(at: index) } }
   }
 
   private func accept(at index: Int) {
     do {
-      try entrances.accept(at: index) { admit($0, $1) }
+      try entrances.accept(at: index) { admit($0, socketNames[index]) }
     } catch {
       complain("cannot accept connections: \(error); retrying")
       entrances.rest()
@@ -133,12 +138,8 @@ package actor SocketServer<Service: FrameService> {
     return client
   }
 
-  /// Warns, at most once in ten seconds: clients must not be able to fill the log.
   private func complain(_ message: @autoclosure () -> String) {
-    let now = loop.time.monotonicNanoseconds
-    if let last = lastComplaint, now < last + 10_000_000_000 { return log.debug(message()) }
-    lastComplaint = now
-    log.warning(message())
+    complaints.warn(message(), at: loop.time.monotonicNanoseconds)
   }
 
   // MARK: - Input

@@ -7,7 +7,13 @@ import Testing
 @testable import AuditLog
 
 @Suite struct AuditLineTests {
-  private func text(_ record: AuditRecord) -> String { String(decoding: AuditLine(record).bytes, as: UTF8.self) }
+  private func text(_ record: AuditRecord) -> String { String(decoding: line(record), as: UTF8.self) }
+
+  /// As the first line of a log.
+  private func line(_ record: AuditRecord) -> [UInt8] {
+    var position = ChainPosition()
+    return position.link(AuditLine(record).bytes)
+  }
 
   @Test func everyFieldInItsPlace() {
     var whole = AuditRecord(
@@ -15,19 +21,27 @@ import Testing
       process: 42, unit: "ci.service", rule: "deploy", relyingPartyID: "example.com", credentialID: [0, 0xAB, 0xFF],
       userHandleHash: [], flags: 0x45, signatureCounter: .max, clientDataHash: [1, 2], reason: "no rule allows it")
     whole.detail = "u2f"
+    whole.grant = "job-7"
+    whole.claims = ["ref": "refs/heads/main", "repository": "a\"b", "Z": ""]
+    whole.result = "CTAP2_ERR_OPERATION_DENIED"
+    whole.latency = 812
     whole.suppressed = 3
     #expect(
       text(whole) == """
         {"time":"2023-11-14T22:13:20.123Z","outcome":"refused","operation":"register","detail":"u2f",\
         "connection":18446744073709551615,"uid":1000,"gid":4294967295,"pid":42,"unit":"ci.service","rule":"deploy",\
+        "grant":"job-7","claims":{"Z":"","ref":"refs/heads/main","repository":"a\\"b"},\
         "rpId":"example.com","credentialId":"00abff","userHandleHash":"","flags":69,"signCount":4294967295,\
-        "clientDataHash":"0102","reason":"no rule allows it","suppressed":3}
+        "clientDataHash":"0102","reason":"no rule allows it",\
+        "result":"CTAP2_ERR_OPERATION_DENIED","latency":812,"suppressed":3,"seq":1,\
+        "previous":"0000000000000000000000000000000000000000000000000000000000000000"}
 
         """)
     #expect(
       text(record(1)) == """
         {"time":"2023-11-14T22:13:20.001Z","outcome":"allowed","operation":"authenticate","connection":1,\
-        "uid":1000,"gid":1000}
+        "uid":1000,"gid":1000,"seq":1,\
+        "previous":"0000000000000000000000000000000000000000000000000000000000000000"}
 
         """)
   }
@@ -43,6 +57,9 @@ import Testing
     forged.rule = hostile
     forged.operation = hostile
     forged.detail = hostile
+    forged.grant = hostile
+    forged.claims = [hostile: hostile]
+    forged.result = hostile
     try expectWhole(forged)
   }
 
@@ -71,7 +88,7 @@ import Testing
   }
 
   private func expectWhole(_ record: AuditRecord) throws {
-    let bytes = AuditLine(record).bytes
+    let bytes = line(record)
     #expect(bytes.dropLast().allSatisfy { (0x20..<0x7F).contains($0) })
     #expect(bytes.last == 0x0A)
     let parsed = try JSONDecoder().decode(Parsed.self, from: Data(bytes))

@@ -76,6 +76,20 @@ final class Transcript {
         if self.readOnly.contains(path) { throw SystemError(call: "open \(path)", code: Self.eacces) }
         return { bytes throws(SystemError) in self.files[path] = bytes }
       },
+      openInput: { path throws(SystemError) in
+        var rest = self.input
+        if let path {
+          guard let file = self.files[path] else { throw SystemError(call: "open \(path)", code: Self.enoent) }
+          rest = file
+        }
+        return { () throws(SystemError) in
+          // Small, so that lines come in pieces.
+          defer { rest.removeFirst(min(rest.count, 100)) }
+          return Array(rest.prefix(100))
+        }
+      },
+      logFiles: { path throws(SystemError) in self.files.keys.filter { $0.hasPrefix(path) }.sorted(by: >) },
+      showsProgress: { false },
       connect: { path, _ throws(ClientError) in
         self.connectedTo.append(path)
         guard let daemon = self.daemon else {

@@ -6,7 +6,7 @@ import Testing
   @Test(arguments: [
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
     " credential", " credential list", " credential show", " credential delete", " pin", " pin set", " pin change",
-    " pin status", " policy", " policy check", " policy explain", " grant", " grant create",
+    " pin status", " completion", " policy", " policy check", " policy explain", " grant", " grant create",
     " grant list", " grant revoke",
   ])
   func helps(command: String) throws {
@@ -49,6 +49,7 @@ import Testing
     ("pin status", ["--json", "--out", "--admin-socket", "--socket", "--timeout", "--help"]),
     ("info", ["--json", "--out", "--socket", "--timeout", "--help"]),
     ("status", ["--json", "--out", "--admin-socket", "--timeout", "--help"]),
+    ("completion", ["--program", "--out", "--help"]),
     (
       "grant create",
       [

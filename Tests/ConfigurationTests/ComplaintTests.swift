@@ -170,6 +170,20 @@ private let mistakes: [Mistake] = [
     ": rules[0].callers[0].unit: \"ci\" is not the name of a systemd unit: write it in full, such as"
   ),
   Mistake(
+    withRule(callers: "[{ service: 'runner.service' }]"),
+    ": rules[0].callers[0].service: \"runner.service\" is the name of a unit: write service: \"runner\", or unit: "
+      + "\"runner.service\""
+  ),
+  Mistake(
+    withRule(callers: "[{ service: 'runner', unit: 'runner.service' }]"),
+    ": rules[0].callers[0].service: \"unit\" stands in this entry too: remove one of the two"
+  ),
+  Mistake(withRule(callers: "[{ service: '' }]"), ": rules[0].callers[0].unit: \".service\" is not the name of a"),
+  Mistake(
+    withRule(callers: "[{ service: 'run*' }]"),
+    ": rules[0].callers[0].unit: \"run*.service\" has a wildcard, units are compared exactly"
+  ),
+  Mistake(
     withRule(parties: "['a.example', 'Deploy.example.com']"),
     ": rules[0].relyingParties[1]: \"Deploy.example.com\" has capital letters, RP IDs have none: write \"deploy.example.com\""
   ),
@@ -269,6 +283,13 @@ private let mistakes: [Mistake] = [
   ),
   Mistake(
     "{ limits: { credentials: 1.5 } }", ":1:13: limits.credentials: this is not a limit that can be kept: write a"),
+  Mistake(
+    "{ audit: { rotateAfter: '100 MB' } }",
+    ":1:12: audit.rotateAfter: \"100 MB\" is not a size: write one such as \"100MB\", in kB, MB or GB"),
+  Mistake("{ audit: { rotateAfter: 'MB' } }", ":1:12: audit.rotateAfter: \"MB\" is not a size: "),
+  Mistake("{ audit: { rotateAfter: '0GB' } }", ":1:12: audit.rotateAfter: \"0GB\" is not a size: "),
+  Mistake("{ audit: { keep: 0 } }", ":1:12: audit.keep: this is not a limit that can be kept: write a whole"),
+  Mistake("{ audit: { rotate: '1MB' } }", ":1:12: audit.rotate: there is no such key: "),
   Mistake("{ log: { level: 'verbose' } }", ":1:10: log.level: there is no level \"verbose\": write one of \"error\", "),
   Mistake("{ log: { level: 'warn' } }", ":1:10: log.level: there is no level \"warn\": write \"warning\""),
 ]

@@ -1,3 +1,4 @@
+import AuditLog
 import Glibc
 import Platform
 import Policy
@@ -51,6 +52,18 @@ struct LoadingTests {
     #expect(!allows(book, caller(user: 997), .reset, nil))
   }
 
+  @Test func aServiceIsAUnit() throws {
+    let folder = TemporaryDirectory()
+    let book = try loader.load(
+      folder.write(withRule(callers: "[{ service: 'countersign-hid' }, { service: 'job@7', user: 'root' }]"))
+    ).settings.rules
+    #expect(allows(book, caller(user: 5, unit: "countersign-hid.service"), .authenticate, "a.example"))
+    #expect(allows(book, caller(user: 0, unit: "job@7.service"), .authenticate, "a.example"))
+    for unit in ["countersign-hid", "countersign-hid.scope", "a-countersign-hid.service", "job@7.service", nil] {
+      #expect(!allows(book, caller(user: 5, unit: unit), .authenticate, "a.example"))
+    }
+  }
+
   /// The example that is installed names root, whom every machine has.
   @Test func theInstalledExampleIsRight() throws {
     let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
@@ -79,6 +92,7 @@ struct LoadingTests {
         """
         { tpm: { tcti: 'swtpm:path=/x', allowSoftware: true }, socket: '/a', adminSocket: '/b', stateDirectory: '/c',
           auditLog: '/d', limits: { connections: 7, credentials: 0x10 }, log: { level: 'debug' },
+          audit: { rotateAfter: '100MB', keep: 5, signAfterRecords: 10, signAfterSeconds: 20, journal: false },
           rules: [{ name: 'r', callers: [{ user: 5 }, { group: '6' }, { user: '0' }], relyingParties: ['*'],
                     operations: ['manage'], userVerification: true }] }
         """)
@@ -86,6 +100,11 @@ struct LoadingTests {
     var expected = Settings()
     expected.tpm = .tcti("swtpm:path=/x")
     expected.allowSoftwareTPM = true
+    expected.audit.rotateAfter = 100_000_000
+    expected.audit.keep = 5
+    expected.audit.signAfterRecords = 10
+    expected.audit.signAfterSeconds = 20
+    expected.audit.copiesToJournal = false
     expected.socket = "/a"
     expected.adminSocket = "/b"
     expected.stateDirectory = "/c"

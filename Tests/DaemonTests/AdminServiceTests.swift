@@ -32,14 +32,16 @@ private final class AdminFixture: Sendable {
       tpm: StatusReport.TPM(
         kind: "software", connection: "", manufacturer: "", vendor: "", firmware: "", state: "ready", loadedKeys: 0,
         queue: 0, reconnections: 0),
-      auditLog: StatusReport.AuditLog(path: "/a", state: "ready"))
+      auditLog: StatusReport.AuditLog(
+        path: "/a", state: "ready", sequence: 1, records: 1, synchronizations: 1, unsigned: 1, lostCopies: 0))
+    let audit = AuditReport(path: "/a", sequence: 7, hash: "00", anchor: 3, publicKey: "AA", firstAnchor: 2)
     let engine = AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor)
     loop = try EventLoop(name: "sockets")
     digests = try ExecutableDigests(wanted: false)
     let grants = JobGrants(
       loop: loop, engine: engine, folder: folder.path("jobs"), settings: ServerSettings(), issuers: [],
       executables: digests, log: .silent)
-    service = AdminService(owner: 7, engine: engine, grants: grants, status: { report })
+    service = AdminService(owner: 7, engine: engine, grants: grants, status: { report }, auditLog: { audit })
   }
 
   deinit {
@@ -94,7 +96,14 @@ private final class AdminFixture: Sendable {
   @Test(arguments: [0, 7] as [UInt32]) func status(of user: UInt32) async throws {
     let fixture = try AdminFixture()
     let answer = try #require(await fixture.ask(#"{"request":"status"}"#, user: user))
-    #expect(answer.hasPrefix(#"{"auditLog":{"path":"/a","state":"ready"},"#), "\(answer)")
+    #expect(answer.hasPrefix(#"{"auditLog":{"lostCopies":0,"path":"/a","records":1,"#), "\(answer)")
+  }
+
+  @Test func auditLog() async throws {
+    let fixture = try AdminFixture()
+    #expect(
+      await fixture.ask(#"{"request":"audit"}"#, user: 0)
+        == #"{"anchor":3,"firstAnchor":2,"hash":"00","path":"/a","publicKey":"AA","sequence":7}"#)
   }
 
   @Test(arguments: ["", "x", "[]", "{}", "\"status\"", #"{"request":1}"#, #"{"request":"status""#])

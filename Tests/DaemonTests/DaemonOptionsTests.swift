@@ -1,3 +1,4 @@
+import Platform
 import Testing
 
 @testable import Daemon
@@ -50,7 +51,7 @@ import Testing
     (["--tpm", "a", "--tpm", "a"], "one of --tpm and --software-tpm"),
   ])
   func mistakes(_ arguments: [String], _ complaint: String) {
-    do throws(DaemonOptions.UsageError) {
+    do throws(UsageError) {
       _ = try DaemonOptions(arguments)
       Issue.record("taken: \(arguments)")
     } catch {

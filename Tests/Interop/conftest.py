@@ -13,7 +13,7 @@ import pytest
 from fido2.ctap2.pin import PinProtocolV1, PinProtocolV2
 
 from conformance import OK, PIN, RESET, Token
-from harness import Daemon, SoftwareTPM, ctap2
+from harness import Bridge, Daemon, SoftwareTPM, ctap2
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,9 +38,9 @@ def randomness():
 
 @pytest.fixture(scope="session")
 def programs():
-    """Where countersign and countersignd were built; COUNTERSIGN_PROGRAMS names another build."""
+    """Where the programs were built; COUNTERSIGN_PROGRAMS names another build."""
     folder = Path(os.environ.get("COUNTERSIGN_PROGRAMS", ROOT / ".build" / "release")).resolve()
-    for name in ("countersign", "countersignd"):
+    for name in ("countersign", "countersign-hid", "countersignd"):
         assert (folder / name).exists(), f"{folder / name} is missing: make build"
     return folder
 
@@ -67,6 +67,15 @@ def daemon(programs, request):
         yield daemon
         print(daemon.errors(), end="")
         daemon.stop()
+
+
+@pytest.fixture(scope="module")
+def bridge(daemon):
+    """The bridge before the file's daemon."""
+    bridge = Bridge(daemon.folder / "bridge", daemon.programs, daemon.socket).start()
+    yield bridge
+    print(bridge.errors(), end="")
+    bridge.stop()
 
 
 @pytest.fixture

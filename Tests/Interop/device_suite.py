@@ -3,7 +3,8 @@
 The suite drives a bench on which a controller cuts the power of a security key and touches it. Here the power is the
 daemon's life, on the same state. The daemon has no touch, so a relay between suite and daemon withholds it: while
 nobody touches, a command that a security key would have a touch for waits with keepalives until there is one, the
-client cancels, or 30 s are over. All of this is test support; the daemon knows nothing of it.
+client cancels, or 30 s are over. All of this is test support; the daemon knows nothing of it. Between suite and relay is
+countersign-hid, whose reports the suite reads and writes as those of a HID device.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 from fido2 import cbor
 from fido2.ctap import CtapError
 
-from harness import Command, Daemon, encoded_frame
+from harness import Bridge, Command, Daemon, encoded_frame
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -96,7 +97,7 @@ def exactly(connection: socket.socket, count: int) -> bytes:
 
 
 class Relay:
-    """The socket that the suite sees. It is there while the device has power."""
+    """The socket that the bridge sees. It is there while the device has power."""
 
     def __init__(self, path: Path, daemon: Daemon, patience: float = 30):
         self.path = path
@@ -179,11 +180,12 @@ class Relay:
 
 
 class Bench:
-    """A daemon, the relay before it and the controller over HTTP, as the suite's option --controller expects it."""
+    """A daemon, the relay and the bridge before it, and the controller over HTTP, as the suite's option --controller expects it."""
 
     def __init__(self, daemon: Daemon, *, patience: float = 30):
         self.daemon = daemon
         self.relay = Relay(daemon.folder / "device.sock", daemon, patience)
+        self.bridge = Bridge(daemon.folder / "bridge", daemon.programs, self.relay.path)
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._lock = threading.Lock()
 
@@ -206,7 +208,9 @@ class Bench:
             if on and self.daemon.process is None:
                 self.daemon.start()
                 self.relay.plug_in()
+                self.bridge.start()
             elif not on and self.daemon.process is not None:
+                self.bridge.stop()
                 self.relay.pull_out()
                 self.daemon.stop()
 

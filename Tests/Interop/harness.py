@@ -20,10 +20,12 @@ import time
 import traceback
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Self
 
 from fido2.ctap import STATUS, CtapDevice, CtapError
 from fido2.ctap2 import Ctap2
+from fido2.hid import CtapHidDevice
+from fido2.hid.base import CtapHidConnection, HidDescriptor
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -379,8 +381,118 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 
 
-class Daemon:
+class Service:
+    """A service with sd_notify(3), as systemd would run it."""
+
+    name = ""
+
+    def __init__(self, folder: Path, programs: Path, patience: float):
+        self.folder = folder
+        self.programs = programs
+        self.patience = patience
+        self.standard_error = folder / "stderr.txt"
+        self.listener: socket.socket | None = None
+        self.process: subprocess.Popen | None = None
+        self._notifications: socket.socket | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def launch(self) -> None:
+        """Starts the process and returns at once."""
+        assert self.process is None
+        path = self.folder / "notify.sock"
+        path.unlink(missing_ok=True)
+        self._notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notifications.bind(str(path))
+        path.chmod(0o777)
+        with self.standard_error.open("ab") as standard_error:
+            self.process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=standard_error,
+                stderr=standard_error,
+                env=self.environment() | {"NOTIFY_SOCKET": str(path)},
+                pass_fds=[self.listener.fileno()] if self.listener else [],
+            )
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def start(self) -> Self:
+        """Starts it and returns when it has said READY=1."""
+        self.launch()
+        if not self.await_notification("READY=1"):
+            status = self.exit_status()
+            raise AssertionError(f"{self.name} did not start, it ended with {status}:\n{self.errors()}")
+        return self
+
+    def await_notification(self, wanted: str) -> bool:
+        """Waits for one line of sd_notify(3). False if it ends before."""
+        assert self.process and self._notifications
+        life = os.pidfd_open(self.process.pid)
+        try:
+            deadline = time.monotonic() + self.patience
+            while True:
+                ready, _, _ = select.select([self._notifications, life], [], [], max(deadline - time.monotonic(), 0))
+                if self._notifications in ready:
+                    if wanted in self._notifications.recv(4096).decode().splitlines():
+                        return True
+                elif life in ready:
+                    return False
+                else:
+                    raise AssertionError(f"no {wanted} after {self.patience} s:\n{self.errors()}")
+        finally:
+            os.close(life)
+
+    def exit_status(self) -> int:
+        """Waits for it to end by itself."""
+        assert self.process
+        status = self.process.wait(timeout=self.patience)
+        self._forget()
+        return status
+
+    def refuses_to_start(self, expected_status: int) -> str:
+        """Starts it; it ends by itself, never ready, with this status and one line, which is returned."""
+        before = len(self.errors())
+        self.launch()
+        ready = self.await_notification("READY=1")
+        assert not ready, "it is ready"
+        status = self.exit_status()
+        last = self.errors()[before:].splitlines()[-1]
+        assert status == expected_status, (status, last)
+        assert last.startswith(f"{self.name}: "), last
+        return last
+
+    def stop(self) -> None:
+        """Ends it as systemd would, by SIGTERM."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(timeout=self.patience)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"{self.name} did not end after SIGTERM:\n{self.errors()}") from None
+        finally:
+            self._forget()
+        assert status == 0, f"{self.name} ended with {status}:\n{self.errors()}"
+
+    def _forget(self) -> None:
+        self.process = None
+        if self._notifications:
+            self._notifications.close()
+            self._notifications = None
+
+    def errors(self) -> str:
+        return self.standard_error.read_text(errors="replace") if self.standard_error.exists() else ""
+
+
+class Daemon(Service):
     """countersignd with everything in one folder."""
+
+    name = "countersignd"
 
     def __init__(
         self,
@@ -392,23 +504,17 @@ class Daemon:
         wrapper: list[str] | None = None,
         patience: float = 30,
     ):
-        self.folder = folder
-        self.programs = programs
+        super().__init__(folder, programs, patience)
         self.socket = folder / "ctap.sock"
         self.admin_socket = folder / "admin.sock"
         self.state = folder / "state"
         self.audit_log = folder / "audit.jsonl"
         self.tpm_state = folder / "tpm"
         self.configuration = folder / "countersign.json"
-        self.standard_error = folder / "stderr.txt"
         self.tcti = tcti
         self.wrapper = wrapper or []
-        self.listener: socket.socket | None = None
         # What systemd would hand over by LoadCredential=.
         self.credentials: Path | None = None
-        self.patience = patience
-        self.process: subprocess.Popen | None = None
-        self._notifications: socket.socket | None = None
         self.state.mkdir(mode=0o700, exist_ok=True)
         self.tpm_state.mkdir(mode=0o700, exist_ok=True)
         self.configure(DEFAULT_RULES if rules is None else rules)
@@ -432,27 +538,9 @@ class Daemon:
             *("--audit-log", str(self.audit_log), *tpm),
         ]
 
-    def launch(self) -> None:
-        """Starts the process and returns at once."""
-        assert self.process is None
-        path = self.folder / "notify.sock"
-        path.unlink(missing_ok=True)
-        self._notifications = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._notifications.bind(str(path))
-        path.chmod(0o777)
-        with self.standard_error.open("ab") as standard_error:
-            self.process = subprocess.Popen(
-                self.command(),
-                stdin=subprocess.DEVNULL,
-                stdout=standard_error,
-                stderr=standard_error,
-                env=self._environment(path),
-                pass_fds=[self.listener.fileno()] if self.listener else [],
-            )
-
-    def _environment(self, notifications: Path) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         handed_over = {"CREDENTIALS_DIRECTORY": str(self.credentials)} if self.credentials else {}
-        return {**os.environ, "NOTIFY_SOCKET": str(notifications), **handed_over}
+        return {**os.environ, **handed_over}
 
     def activate(self, name: str = "ctap") -> None:
         """Has the socket passed to the daemon as systemd does: descriptor 3 with this name."""
@@ -460,66 +548,6 @@ class Daemon:
         self.listener.bind(str(self.socket))
         self.listener.listen(128)
         self.wrapper = [sys.executable, "-c", ACTIVATION, str(self.listener.fileno()), name]
-
-    def start(self) -> Daemon:
-        """Starts the daemon and returns when it has said READY=1."""
-        self.launch()
-        if not self.await_notification("READY=1"):
-            status = self.exit_status()
-            raise AssertionError(f"countersignd did not start, it ended with {status}:\n{self.errors()}")
-        return self
-
-    def await_notification(self, wanted: str) -> bool:
-        """Waits for one line of sd_notify(3). False if the daemon ends before."""
-        assert self.process and self._notifications
-        life = os.pidfd_open(self.process.pid)
-        try:
-            deadline = time.monotonic() + self.patience
-            while True:
-                ready, _, _ = select.select([self._notifications, life], [], [], max(deadline - time.monotonic(), 0))
-                if self._notifications in ready:
-                    if wanted in self._notifications.recv(4096).decode().splitlines():
-                        return True
-                elif life in ready:
-                    return False
-                else:
-                    raise AssertionError(f"no {wanted} after {self.patience} s:\n{self.errors()}")
-        finally:
-            os.close(life)
-
-    def exit_status(self) -> int:
-        """Waits for the daemon to end by itself."""
-        assert self.process
-        status = self.process.wait(timeout=self.patience)
-        self._forget()
-        return status
-
-    def refuses_to_start(self, expected_status: int) -> str:
-        """Starts it; it ends by itself, never ready, with this status and one line, which is returned."""
-        before = len(self.errors())
-        self.launch()
-        ready = self.await_notification("READY=1")
-        assert not ready, "the daemon is ready"
-        status = self.exit_status()
-        last = self.errors()[before:].splitlines()[-1]
-        assert status == expected_status, (status, last)
-        assert last.startswith("countersignd: "), last
-        return last
-
-    def stop(self) -> None:
-        """Ends it as systemd would, by SIGTERM."""
-        if self.process is None:
-            return
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            status = self.process.wait(timeout=self.patience)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise AssertionError(f"countersignd did not end after SIGTERM:\n{self.errors()}") from None
-        finally:
-            self._forget()
-        assert status == 0, f"countersignd ended with {status}:\n{self.errors()}"
 
     def kill(self) -> None:
         """kill -9. The software TPM that the daemon started must not outlive it."""
@@ -538,17 +566,9 @@ class Daemon:
                     found.append(process.name)
         return found
 
-    def _forget(self) -> None:
-        self.process = None
-        if self._notifications:
-            self._notifications.close()
-            self._notifications = None
-
-    def errors(self) -> str:
-        return self.standard_error.read_text(errors="replace") if self.standard_error.exists() else ""
-
-    def audit(self) -> list[dict[str, Any]]:
-        """The audit records. A line that a kill cut short is no record."""
+    def audit(self, *, own: bool = False) -> list[dict[str, Any]]:
+        """The audit records, with those of the daemon's own acts where asked for. A line that a kill cut short is no
+        record."""
         if not self.audit_log.exists():
             return []
         lines = self.audit_log.read_bytes().split(b"\n")
@@ -558,7 +578,7 @@ class Daemon:
                 records.append(json.loads(line))
             except ValueError:
                 continue
-        return records
+        return [record for record in records if own or record["outcome"] != "done"]
 
     def database(self) -> Path:
         """The one SQLite file of the state directory."""
@@ -602,6 +622,52 @@ class Daemon:
             timeout=60,
             env={**os.environ, "COUNTERSIGN_SOCKET": str(self.socket)},
         )
+
+
+class Bridge(Service):
+    """countersign-hid between a socket of frames and one of reports."""
+
+    name = "countersign-hid"
+
+    def __init__(self, folder: Path, programs: Path, daemon: Path, *, patience: float = 30):
+        folder.mkdir(exist_ok=True)
+        super().__init__(folder, programs, patience)
+        self.daemon = daemon
+        self.reports = folder / "reports.sock"
+
+    def command(self) -> list[str]:
+        program = str(self.programs / "countersign-hid")
+        return [program, "--socket", str(self.daemon), "--reports", str(self.reports)]
+
+
+class PortConnection(CtapHidConnection):
+    """python-fido2's view of a USB port of the bridge: one report in a packet."""
+
+    def __init__(self, path: Path | str, timeout: float = 60):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.settimeout(timeout)
+        self.socket.connect(str(path))
+
+    def write_packet(self, data: bytes) -> None:
+        self.socket.send(data)
+
+    def read_packet(self) -> bytes:
+        data = self.socket.recv(1024)
+        if not data:
+            raise OSError("the device is gone")
+        return data
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def port_descriptor(path: Path | str) -> HidDescriptor:
+    return HidDescriptor(str(path), 0, 0, 64, 64, "Countersign virtual FIDO2 authenticator", "countersign")
+
+
+def hid_device(path: Path | str) -> CtapHidDevice:
+    """python-fido2's own CTAPHID over a new port of the bridge."""
+    return CtapHidDevice(port_descriptor(path), PortConnection(path))
 
 
 def check_configuration(programs: Path, file: Path) -> subprocess.CompletedProcess[str]:

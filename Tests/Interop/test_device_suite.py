@@ -63,7 +63,7 @@ def run(module, daemon):
             + ["-p", "device_suite_plugin", "-p", "no:cacheprovider", "-p", "no:unraisableexception"]
             + ["--tb=short", "--controller", bench.url, f"--junit-xml={report}"],
             cwd=source(),
-            env={**os.environ, "PYTHONPATH": str(HERE), "COUNTERSIGN_SOCKET": str(bench.relay.path)}
+            env={**os.environ, "PYTHONPATH": str(HERE), "COUNTERSIGN_REPORTS": str(bench.bridge.reports)}
             | {"PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -12,11 +12,22 @@ ROOT = Path(__file__).resolve().parents[2]
 INSTALLED = {
     "etc/countersign/countersign.json": 0o644,
     "usr/local/bin/countersign": 0o755,
+    "usr/local/sbin/countersign-hid": 0o755,
     "usr/local/sbin/countersignd": 0o755,
+    "usr/local/lib/systemd/system/countersign-hid.service": 0o644,
     "usr/local/lib/systemd/system/countersignd.service": 0o644,
     "usr/local/lib/systemd/system/countersignd.socket": 0o644,
     "usr/local/lib/sysusers.d/countersign.conf": 0o644,
-    "usr/local/lib/udev/rules.d/60-countersign.rules": 0o644,
+    "usr/local/lib/udev/rules.d/72-countersign.rules": 0o644,
+    "usr/local/share/bash-completion/completions/countersign": 0o644,
+    "usr/local/share/bash-completion/completions/countersign-hid": 0o644,
+    "usr/local/share/bash-completion/completions/countersignd": 0o644,
+    "usr/local/share/fish/vendor_completions.d/countersign.fish": 0o644,
+    "usr/local/share/fish/vendor_completions.d/countersign-hid.fish": 0o644,
+    "usr/local/share/fish/vendor_completions.d/countersignd.fish": 0o644,
+    "usr/local/share/zsh/site-functions/_countersign": 0o644,
+    "usr/local/share/zsh/site-functions/_countersign-hid": 0o644,
+    "usr/local/share/zsh/site-functions/_countersignd": 0o644,
     "usr/local/share/countersign/countersign.schema.json": 0o644,
     "usr/local/share/countersign/integrations/github-runner/job-completed.sh": 0o755,
     "usr/local/share/countersign/integrations/github-runner/job-started.sh": 0o755,
@@ -29,6 +40,7 @@ INSTALLED = {
     "usr/local/share/doc/countersign/countersign.json.example": 0o644,
     "usr/local/share/man/man1/countersign.1": 0o644,
     "usr/local/share/man/man5/countersign.json.5": 0o644,
+    "usr/local/share/man/man8/countersign-hid.8": 0o644,
     "usr/local/share/man/man8/countersignd.8": 0o644,
 }
 
@@ -72,7 +84,7 @@ def test_the_installed_tree(programs, folder):
 def test_what_is_installed_runs_alone(programs, folder):
     """Swift's own libraries are inside; what is linked is what Debian has packages for."""
     install(programs, folder / "root")
-    for program in ("bin/countersign", "sbin/countersignd"):
+    for program in ("bin/countersign", "sbin/countersign-hid", "sbin/countersignd"):
         file = folder / "root" / "usr/local" / program
         dynamic = subprocess.run(["readelf", "--dynamic", file], capture_output=True, text=True, check=True).stdout
         needed = re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic)

@@ -1,8 +1,10 @@
-"""libfido2 as a second client that we did not write: a C program over its transport functions, libfido2/client.c.
+"""libfido2 as a second client that we did not write: a C program, libfido2/client.c, over its transport functions on the
+daemon's socket, and with its own CTAPHID on the bridge.
 
 Every line that it prints is one check, and its name is in this file: one that is missing fails.
 """
 
+import contextlib
 import re
 import subprocess
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import short_folder
-from harness import Daemon
+from harness import Bridge, Daemon
 from pins import EVERYTHING
 
 SOURCES = Path(__file__).with_name("libfido2")
@@ -18,8 +20,8 @@ SOURCES = Path(__file__).with_name("libfido2")
 CHECKS = re.findall(r'\b(?:CHECK|IS|WORKS)\(\s*"([^"]+)"', (SOURCES / "client.c").read_text())
 
 
-@pytest.fixture(scope="module")
-def results(programs, tmp_path_factory):
+@pytest.fixture(scope="module", params=["socket", "bridge"])
+def results(programs, tmp_path_factory, request):
     """What the program said of each check, and how it ended."""
     program = tmp_path_factory.mktemp("libfido2") / "client"
     subprocess.run(
@@ -29,7 +31,13 @@ def results(programs, tmp_path_factory):
     )
     with short_folder() as folder:
         daemon = Daemon(folder, programs, EVERYTHING).start()
-        done = subprocess.run([program, daemon.socket], capture_output=True, text=True, timeout=120)
+        with contextlib.ExitStack() as stack:
+            path = daemon.socket
+            if request.param == "bridge":
+                bridge = Bridge(folder / "bridge", programs, daemon.socket).start()
+                stack.callback(bridge.stop)
+                path = bridge.reports
+            done = subprocess.run([program, path], capture_output=True, text=True, timeout=120)
         print(done.stdout, done.stderr, daemon.errors(), sep="\n")
         daemon.stop()
     found = {}

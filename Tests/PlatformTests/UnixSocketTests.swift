@@ -156,3 +156,51 @@ private func canonical(_ path: String) -> String? {
   defer { free(found) }
   return String(cString: found)
 }
+
+@Suite struct PacketSocketTests {
+  /// Both ends of a connection.
+  private final class Pair {
+    let client: Descriptor
+    let server: Descriptor
+
+    init(in folder: TemporaryDirectory) throws {
+      let path = folder.path("s")
+      let listener = try UnixSocket.listen(at: path, kind: .packets, mode: 0o600)
+      client = try UnixSocket.connect(to: path, kind: .packets)
+      server = try accepted(listener)
+    }
+  }
+
+  @Test func packetsStayWhole() throws {
+    let pair = try Pair(in: TemporaryDirectory())
+    var buffer = [UInt8](repeating: 0, count: 4)
+    #expect(try pair.server.receivePacket(into: &buffer) == nil)
+    for packet: [UInt8] in [[1, 2, 3], [], [4], [1, 2, 3, 4, 5, 6], []] { _ = try pair.client.sendNow(packet[...]) }
+    #expect(try pair.server.receivePacket(into: &buffer) == 3)
+    #expect(buffer.prefix(3) == [1, 2, 3])
+    #expect(try pair.server.receivePacket(into: &buffer) == 0, "an empty packet is no end")
+    #expect(try pair.server.receivePacket(into: &buffer) == 1)
+    #expect(try pair.server.receivePacket(into: &buffer) == 6, "longer than the buffer")
+    #expect(try pair.server.receivePacket(into: &buffer) == 0)
+    #expect(try pair.server.receivePacket(into: &buffer) == nil)
+  }
+
+  @Test func theEnd() throws {
+    let folder = TemporaryDirectory()
+    var buffer = [UInt8](repeating: 0, count: 4)
+    let pair = try Pair(in: folder)
+    _ = try pair.client.sendNow([7])
+    try UnixSocket.finishWriting(pair.client)
+    #expect(try pair.server.receivePacket(into: &buffer) == 1)
+    #expect(throws: SystemError(call: "recv", code: EPIPE)) { try pair.server.receivePacket(into: &buffer) }
+  }
+
+  @Test func kindsDoNotMix() throws {
+    let folder = TemporaryDirectory()
+    let path = folder.path("s")
+    let listener = try UnixSocket.listen(at: path, kind: .packets, mode: 0o600)
+    #expect(throws: SystemError(call: "connect \(path)", code: EPROTOTYPE)) { _ = try UnixSocket.connect(to: path) }
+    #expect(try UnixSocket.isListening(at: path), "somebody is there")
+    _ = listener
+  }
+}

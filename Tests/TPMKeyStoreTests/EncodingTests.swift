@@ -29,8 +29,10 @@ import Testing
 
   private let sealed = SealedDevice(
     parentHandle: 0x8100_0001, parentName: [0, 11] + [UInt8](repeating: 7, count: 32),
-    indices: IndexPlaces(counter: 0x0180_C500, retries: 0x0180_C501, tag: [UInt8](repeating: 9, count: 32)),
-    secret: WrappedObject(publicArea: [1, 2, 3], privateArea: [UInt8](repeating: 4, count: 200)))
+    indices: IndexPlaces(
+      counter: 0x0180_C500, retries: 0x0180_C501, anchor: 0x0180_C502, tag: [UInt8](repeating: 9, count: 32)),
+    secret: WrappedObject(publicArea: [1, 2, 3], privateArea: [UInt8](repeating: 4, count: 200)),
+    auditKey: WrappedObject(publicArea: [5, 6], privateArea: [UInt8](repeating: 8, count: 100)), firstAnchor: 77)
 
   @Test func recordsComeBack() {
     for record in [DeviceRecord.sealed(sealed), .provisioning(sealed.indices)] {
@@ -58,15 +60,17 @@ import Testing
   /// Records of this version must open for ever.
   @Test func theFormatIsFixed() {
     let tag = [UInt8](repeating: 0xaa, count: 32)
-    let indices = IndexPlaces(counter: 0x0180_C5AB, retries: 0x0180_C5CD, tag: tag)
-    let indicesHex = "0180c5ab" + "0180c5cd" + "0020" + tag.hex
-    #expect(DeviceRecord.provisioning(indices).encoded().hex == "43534452" + "02" + "01" + indicesHex)
+    let indices = IndexPlaces(counter: 0x0180_C5AB, retries: 0x0180_C5CD, anchor: 0x0180_C5EF, tag: tag)
+    let indicesHex = "0180c5ab" + "0180c5cd" + "0180c5ef" + "0020" + tag.hex
+    #expect(DeviceRecord.provisioning(indices).encoded().hex == "43534452" + "03" + "01" + indicesHex)
     let device = SealedDevice(
       parentHandle: 0x8100_0001, parentName: [1], indices: indices,
-      secret: WrappedObject(publicArea: [4], privateArea: [5]))
+      secret: WrappedObject(publicArea: [4], privateArea: [5]),
+      auditKey: WrappedObject(publicArea: [6], privateArea: [7]), firstAnchor: 0x0102_0304_0506_0708)
     #expect(
       DeviceRecord.sealed(device).encoded().hex
-        == "43534452" + "02" + "02" + "81000001" + "000101" + indicesHex + "000104" + "000105")
+        == "43534452" + "03" + "02" + "81000001" + "000101" + indicesHex + "000104" + "000105" + "000106" + "000107"
+        + "0102030405060708")
   }
 
   /// A record that somebody has made up must not name whatever has no policy.

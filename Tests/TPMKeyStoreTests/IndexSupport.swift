@@ -30,7 +30,12 @@ extension Bench {
     let device = try sealedDevice()
     var context = try TPMContext(tcti: fixture.tcti)
     try context.withSession(saltedWith: nil, encrypting: []) { context, session throws(TPMError) in
-      let index = role == .retryRecord ? device.indices.retries : device.indices.counter
+      let index =
+        switch role {
+        case .signatureCounter: device.indices.counter
+        case .retryRecord: device.indices.retries
+        case .auditAnchor: device.indices.anchor
+        }
       try context.undefineIndex(index, session: session)
       try define(&context, session, device)
     }

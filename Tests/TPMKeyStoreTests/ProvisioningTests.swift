@@ -25,7 +25,7 @@ import WebAuthn
   }
 
   /// Every command of the first start fails once, or the connection breaks there: the next start succeeds, and the TPM
-  /// then holds one storage root key, two indices and nothing loaded.
+  /// then holds one storage root key, three indices and nothing loaded.
   @Test(arguments: [
     Command.createPrimary, Command.evictControl, Command.defineSpace, Command.undefineSpace, Command.increment,
     Command.nvRead, Command.nvWrite, Command.create, Command.load, Command.unseal, Command.startSession, Command.flush,
@@ -44,7 +44,7 @@ import WebAuthn
     await bench.store.stop()
     var context = try TPMContext(tcti: fixture.tcti)
     #expect(try context.handles(from: 0x8100_0000) == [0x8100_0001])
-    #expect(try context.handles(from: 0x0100_0000).filter { TPMPlaces.indices.contains($0) }.count == 2)
+    #expect(try context.handles(from: 0x0100_0000).filter { TPMPlaces.indices.contains($0) }.count == 3)
     #expect(try context.handles(from: 0x8000_0000).isEmpty)
     #expect(try context.handles(from: 0x0200_0000).isEmpty)
   }
@@ -54,7 +54,7 @@ import WebAuthn
     let first = try await Bench.start()
     let commands = first.fixture.commands
     await first.store.stop()
-    #expect(commands.filter { $0 == Command.defineSpace }.count == 2)
+    #expect(commands.filter { $0 == Command.defineSpace }.count == 3)
     for (number, (command, after)) in places(commands).enumerated() {
       let fixture = try SoftwareTPMFixture()
       let records = MemoryRecords()
@@ -75,7 +75,7 @@ import WebAuthn
       var context = try TPMContext(tcti: fixture.tcti)
       let indices = try context.handles(from: 0x0100_0000).filter { TPMPlaces.indices.contains($0) }
       let device = try bench.sealedDevice()
-      #expect(indices == [device.indices.counter, device.indices.retries], "command \(number)")
+      #expect(indices == device.indices.all, "command \(number)")
     }
   }
 
@@ -87,7 +87,7 @@ import WebAuthn
     let bench = try await Bench.start(fixture, records: records)
     await bench.store.stop()
     var context = try TPMContext(tcti: fixture.tcti)
-    #expect(try context.handles(from: 0x0100_0000).filter { TPMPlaces.indices.contains($0) }.count == 2)
+    #expect(try context.handles(from: 0x0100_0000).filter { TPMPlaces.indices.contains($0) }.count == 3)
   }
 
   /// The record names an index that is another's by now: it is not removed.
@@ -96,10 +96,11 @@ import WebAuthn
     await bench.store.stop()
     let index = try #require(bench.store.status.counterIndex)
     let claim = DeviceRecord.provisioning(
-      IndexPlaces(counter: index, retries: index + 1, tag: [UInt8](repeating: 1, count: 32)))
+      IndexPlaces(
+        counter: index, retries: index + 1, anchor: index + 2, tag: [UInt8](repeating: 1, count: 32)))
     let other = try await Bench.start(bench.fixture, records: MemoryRecords(claim.encoded()))
-    #expect(other.store.status.counterIndex == index + 2)
-    #expect(other.store.status.retryIndex == index + 3)
+    #expect(other.store.status.counterIndex == index + 3)
+    #expect(other.store.status.retryIndex == index + 4)
     await other.store.stop()
     let again = try await Bench.start(bench.fixture, records: bench.records)
     await again.store.stop()
@@ -170,20 +171,24 @@ import WebAuthn
         "0x1500001",
       ])
     fixture.remove("tag")
-    let claim = DeviceRecord.provisioning(IndexPlaces(counter: 0x0150_0001, retries: 0x0150_0001, tag: tag))
+    let claim = DeviceRecord.provisioning(
+      IndexPlaces(counter: 0x0150_0001, retries: 0x0150_0001, anchor: 0x0150_0001, tag: tag))
     let bench = try await Bench.start(fixture, records: MemoryRecords(claim.encoded()))
     await bench.store.stop()
     var context = try TPMContext(tcti: fixture.tcti)
     #expect(try context.handles(from: 0x0150_0000).contains(0x0150_0001))
   }
 
-  /// As the version before this one wrote them, which no release was.
-  @Test(arguments: ["0101" + "0180c500" + "0002aabb", "0102" + "81000001" + "000101" + "0180c500" + "000103"])
-  func aRecordOfVersion1IsRefused(rest: String) async throws {
+  /// As the versions before this one wrote them, which no release was.
+  @Test(arguments: [
+    "0101" + "0180c500" + "0002aabb", "0102" + "81000001" + "000101" + "0180c500" + "000103",
+    "0201" + "0180c500" + "0180c501" + "0002aabb",
+  ])
+  func aRecordOfAnEarlierVersionIsRefused(rest: String) async throws {
     let fixture = try SoftwareTPMFixture()
     let records = MemoryRecords([UInt8](hex: "43534452" + rest))
     let error = await #expect(throws: KeyStoreError.self) { try await Bench.start(fixture, records: records) }
-    #expect(error?.description.contains("is of version 1") == true)
+    #expect(error?.description.contains("is of version \(rest.prefix(2).suffix(1)), ") == true)
     #expect(fixture.counts[Command.defineSpace] == nil && fixture.counts[Command.undefineSpace] == nil)
     #expect(records.current == [UInt8](hex: "43534452" + rest))
   }
@@ -199,8 +204,11 @@ import WebAuthn
       #expect(error?.description.contains("damaged") == true)
     }
     // In the sealed part: the TPM refuses it.
-    var flipped = record
-    flipped[record.count - 5] ^= 1
+    var device = try bench.sealedDevice()
+    var area = device.secret.privateArea
+    area[area.count - 5] ^= 1
+    device.secret = WrappedObject(publicArea: device.secret.publicArea, privateArea: area)
+    let flipped = DeviceRecord.sealed(device).encoded()
     let error = await #expect(throws: KeyStoreError.self) {
       try await Bench.start(bench.fixture, records: MemoryRecords(flipped))
     }

@@ -145,7 +145,7 @@ import Testing
       await expectUnavailable { _ = try await bench.read() }
       await expectUnavailable { try await bench.save(4, 3) }
     }
-    #expect(bench.fixture.counts[Command.defineSpace] == 2)
+    #expect(bench.fixture.counts[Command.defineSpace] == 3)
     await bench.store.stop()
   }
 

@@ -101,6 +101,40 @@ def frames() -> list[bytes]:
     return [HASH[:8] + stream, HASH[:8] + stream[:-5], bytes(8) + bytes(4), bytes(8) + b"\x00\x01\x00\x01\x10"]
 
 
+def hid() -> list[bytes]:
+    """Steps of VirtualDevice.swift: a byte that says which, and what it needs."""
+    own, other, broadcast, stranger = 0, 1, 0x40, 0xC1
+    ping, msg, lock, init, wink, cbor, cancel = 1, 3, 4, 6, 8, 0x10, 0x11
+
+    def begin(channel: int, command: int, length: int) -> bytes:
+        return bytes([1, channel, command]) + length.to_bytes(2, "big") + HASH + HASH[:25]
+
+    def proceed(channel: int, sequence: int) -> bytes:
+        return bytes([2, channel, sequence]) + HASH + HASH[:27]
+
+    def answer(channel: int, count: int, code: int = 0) -> bytes:
+        return bytes([5, channel, code, count]) + bytes(count << 5)
+
+    opened = begin(broadcast, init, 8)
+    report = bytes([0]) + b"\xff\xff\xff\xff\x86\x00\x08" + HASH + HASH[:25]
+    later = bytes([4, 255])
+    long = bytes([3, own, cbor, 238]) + HASH * 238
+    # The type, then the data, their size and their kind, as <linux/uhid.h> has them.
+    output = (6).to_bytes(4, "little") + bytes(4096) + (65).to_bytes(2, "little") + b"\x01"
+    return [
+        report + begin(own, ping, 57),
+        opened + begin(own, ping, 100) + proceed(own, 0) + begin(own, wink, 0) + answer(own, 0),
+        opened + begin(own, cbor, 10) + bytes([5, own, 0x3B, 0]) + answer(own, 3) + long + answer(own, 238),
+        opened * 2 + begin(own, cbor, 10) + begin(other, ping, 1) + begin(own, cancel, 0) + answer(other, 1) + answer(own, 1),
+        opened * 6 + begin(own, lock, 1) + begin(other, ping, 1) + later + begin(other, ping, 1),
+        opened + begin(own, ping, 300) + proceed(own, 1) + begin(own, ping, 300) + later + begin(own, msg, 1) + later * 2,
+        opened + begin(own, ping, 300) + begin(own, init, 8) + begin(own, cbor, 1) + begin(own, init, 8) + answer(own, 1),
+        opened + begin(stranger, ping, 1) + begin(own, ping, 7610) + begin(own, 0x7F, 1) + proceed(stranger, 0),
+        opened + begin(own, cbor, 1) + bytes([6, own]) + begin(own, cbor, 1) + answer(own, 1, 0x3F) + bytes([7, 0]),
+        output,
+    ]
+
+
 def attestation() -> list[bytes]:
     vectors = lines("AuthenticatorDataTests/Vectors/webauthn-level3.txt", " = ")
     keys = lines("AuthenticatorDataTests/Vectors/keys.txt", " = ")
@@ -369,6 +403,7 @@ TARGETS = {
     "u2f": u2f,
     "pin": pin,
     "frames": frames,
+    "hid": hid,
     "attestation": attestation,
     "json": json_texts,
     "ceremony": ceremony,

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what `make demo` or `make test` needs and is not there, saying what; silent where nothing is missing.
-# Usage: prerequisites.sh demo|test
+# Installs what `make demo`, `make deb`, `make test-vm` or `make test` needs and is not there, saying what; silent where nothing is missing.
+# Usage: prerequisites.sh demo|deb|vm|test
 set -eu
 
 say() { printf 'countersign: %s\n' "$*"; }
@@ -23,9 +23,18 @@ fi
 # What Swift links with (g++ brings the C and C++ libraries' headers and start files), what the programs link with, the
 # software TPM, what strips them, and what the relying party of the demonstration is written in.
 packages="g++ libtss2-dev libssl-dev libcbor-dev libsqlite3-dev libpsl-dev libunistring-dev zlib1g-dev swtpm binutils python3 python3-venv"
-# A TPM of other agents' making, as a stranger to the daemon sees it; a second client that we did not write; and where
-# memory is looked after.
-if [ "${1:-test}" = test ]; then packages="$packages tpm2-tools libfido2-dev valgrind"; fi
+# What makes the package. (systemd and udev say where their files go.)
+packaging="debhelper dpkg-dev fakeroot pkgconf systemd udev"
+if [ "${1:-test}" = deb ]; then packages="$packages $packaging"; fi
+# A machine to boot, its disk, and what its disk is made of.
+machine="qemu-system-x86 qemu-utils mmdebstrap debian-archive-keyring busybox-static cpio e2fsprogs"
+if [ "${1:-test}" = vm ]; then packages="$packages $packaging $machine"; fi
+# A TPM of other agents' making, as a stranger to the daemon sees it; a second client that we did not write; where memory
+# is looked after; what makes the package and finds fault with it; shells that complete; and what checks
+# the audit log without us.
+if [ "${1:-test}" = test ]; then
+  packages="$packages tpm2-tools libfido2-dev valgrind $packaging lintian bash zsh fish jq openssl xxd $machine"
+fi
 
 command -v dpkg-query >/dev/null 2>&1 ||
   fail "this is no Debian or Ubuntu: install your system's equivalents of: $packages"

@@ -1,6 +1,6 @@
 """Runs every test of Countersign and ends with the line `N passed, N failed`.
 
-Usage: test.py [swift] [interop] [asan] [tsan] [valgrind]    (without names: all of them)
+Usage: test.py [swift] [interop] [vm] [asan] [tsan] [valgrind]    (without names: all of them)
 
 The counts are those that swift test and pytest report themselves. A run under a sanitizer repeats the Swift tests, so
 that it counts as one check, not once more for every test; so does valgrind. A step that cannot be built, ends without
@@ -8,7 +8,9 @@ a result or runs no test counts as failed.
 """
 
 import os
+import platform
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -109,13 +111,13 @@ def swift_group(options: list[str], **environment: str) -> Outcome:
     return Outcome(passed, failed, notes + ([f"{skipped} skipped, reasons above"] if skipped else []))
 
 
-def pytest(name: str, *arguments: str, **environment: str) -> Outcome:
-    """Runs pytest over Tests/Interop and reads the report that it writes."""
+def pytest(name: str, *arguments: str, folder: str = "Tests/Interop", **environment: str) -> Outcome:
+    """Runs pytest over a folder and reads the report that it writes."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     report = RESULTS / f"{name}.xml"
     report.unlink(missing_ok=True)
     status, _ = run(
-        [sys.executable, "-m", "pytest", "Tests/Interop", "-ra", f"--junit-xml={report}", *arguments], **environment
+        [sys.executable, "-m", "pytest", folder, "-ra", f"--junit-xml={report}", *arguments], **environment
     )
     if not report.exists():
         return Outcome.failure(f"ended without a result (exit status {status})")
@@ -132,7 +134,15 @@ def pytest(name: str, *arguments: str, **environment: str) -> Outcome:
         return Outcome.failure("no test ran")
     notes = [f"failed: {one.get('name')}" for one in document.iter("testcase") if one.find("failure") is not None or one.find("error") is not None]
     notes += [f"{skipped} skipped, reasons above"] if skipped else []
-    return Outcome(passed, failed, notes + device_suite(document))
+    return Outcome(passed, failed, notes + device_suite(document) + figures(document))
+
+
+def figures(document: ElementTree.Element) -> list[str]:
+    """What a test has measured, beside that it passed."""
+    found = [one.get("value") for one in document.iter("property") if one.get("name") == "figure"]
+    for figure in found:
+        print(f"figure: {figure}")
+    return found
 
 
 def device_suite(document: ElementTree.Element) -> list[str]:
@@ -161,6 +171,19 @@ def interop_step() -> Outcome:
     return built if built.failed else pytest("interop", "-m", "not valgrind")
 
 
+def vm_step() -> Outcome:
+    """Two packages of the same programs, for an upgrade from one to the other, in a machine of the same Debian as this."""
+    system = platform.freedesktop_os_release()
+    if system.get("VERSION_CODENAME") != "bookworm":
+        return Outcome(notes=[f"not run: the machine is Debian 12, and programs made for {system['PRETTY_NAME']} are not for it"])
+    shutil.rmtree(ROOT / ".build" / "deb", ignore_errors=True)
+    for suffix in ("+test1", "+test2"):
+        status, _ = run(["make", "--no-print-directory", "deb", f"DEB_VERSION_SUFFIX={suffix}"])
+        if status != 0:
+            return Outcome.failure("the package cannot be made")
+    return pytest("vm", "-v", "--durations=12", folder="Tests/VM")
+
+
 def valgrind_step() -> Outcome:
     built = release_programs()
     return built if built.failed else pytest("valgrind", "-m", "valgrind").as_one_check()
@@ -174,6 +197,7 @@ def sanitized(sanitizer: str, **environment: str) -> Outcome:
 STEPS = {
     "swift": ("Swift tests", swift_step),
     "interop": ("real clients against the release daemon", interop_step),
+    "vm": ("a booted machine with a kernel TPM", vm_step),
     "valgrind": ("release daemon under valgrind", valgrind_step),
     "asan": ("Swift tests under AddressSanitizer", lambda: sanitized("address", **ASAN)),
     "tsan": ("Swift tests under ThreadSanitizer", lambda: sanitized("thread", **TSAN)),

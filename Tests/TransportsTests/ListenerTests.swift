@@ -1,9 +1,9 @@
 import CTAPHID
 import Glibc
-import Platform
 import TestSupport
 import Testing
 
+@testable import Platform
 @testable import Transports
 
 @Suite(.timeLimit(.minutes(1))) struct ListenerTests {

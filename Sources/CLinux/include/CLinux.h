@@ -25,6 +25,8 @@ int cs_compare(const void *a, const void *b, size_t count);
 int cs_lock_exclusively(int descriptor);
 /// Ends that lock at once, whoever else has a copy of the descriptor.
 void cs_unlock(int descriptor);
+/// renameat2(2) with RENAME_NOREPLACE.
+int cs_rename_exclusively(const char *from, const char *to);
 
 /// Sets a file's access list (acl(5)) to these bytes, which have the form of the extended attribute; -1 with errno.
 int cs_set_access_list(const char *path, const void *list, size_t count);
@@ -37,16 +39,21 @@ void cs_name_thread(const char *name);
 /// Unix sockets. A path that begins with '@' names the abstract namespace. Every descriptor is made with CLOEXEC;
 /// -1 with errno is failure.
 
-/// A stream socket connected to `path`.
-int cs_unix_connect(const char *path, int nonblocking);
-/// A non-blocking stream socket bound to `path`, whose file never has more permissions than `mode`.
-int cs_unix_bind(const char *path, mode_t mode);
+/// A stream socket connected to `path`, or a SOCK_SEQPACKET one where `packets` is not 0.
+int cs_unix_connect(const char *path, int packets, int nonblocking);
+/// A non-blocking socket of either kind bound to `path`, whose file never has more permissions than `mode`.
+int cs_unix_bind(const char *path, int packets, mode_t mode);
 /// accept4(2), the new socket non-blocking.
 int cs_accept(int listener);
 /// send(2) that never raises SIGPIPE.
 ssize_t cs_send(int descriptor, const void *bytes, size_t count, int nonblocking);
+/// The next packet of a SOCK_SEQPACKET socket, without waiting: how long it was, which may be more than `room` (the rest
+/// is gone). -1 with errno EPIPE at the end, which an empty packet is not, and with EAGAIN where none is there.
+ssize_t cs_receive_packet(int descriptor, void *bytes, size_t room);
 /// One datagram to `path`; 0 when sent.
 int cs_unix_send_datagram(const char *path, const void *bytes, size_t count);
+/// A non-blocking datagram socket connected to `path`.
+int cs_unix_connect_datagram(const char *path);
 /// Whether the descriptor is a listening Unix stream socket: 1, 0, or -1 with errno.
 int cs_is_listening_unix_stream(int descriptor);
 /// SO_PEERCRED.
@@ -55,6 +62,57 @@ int cs_peer_credentials(int descriptor, pid_t *process, uid_t *user, gid_t *grou
 int cs_peer_groups(int descriptor, gid_t *groups, int room);
 /// SO_PEERPIDFD (Linux 6.5).
 int cs_peer_pidfd(int descriptor);
+
+/// struct uhid_event of <linux/uhid.h>, which is packed: where its parts are. The numbers are checked against that header
+/// where this is compiled. Offsets are from the begin of the event, whose first four bytes are its type.
+enum {
+  CS_UHID_DESTROY = 1,
+  CS_UHID_START = 2,
+  CS_UHID_STOP = 3,
+  CS_UHID_OPEN = 4,
+  CS_UHID_CLOSE = 5,
+  CS_UHID_OUTPUT = 6,
+  CS_UHID_GET_REPORT = 9,
+  CS_UHID_GET_REPORT_REPLY = 10,
+  CS_UHID_CREATE2 = 11,
+  CS_UHID_INPUT2 = 12,
+  CS_UHID_SET_REPORT = 13,
+  CS_UHID_SET_REPORT_REPLY = 14,
+
+  CS_UHID_EVENT_SIZE = 4380,
+  CS_UHID_DATA_SIZE = 4096,
+
+  CS_UHID_CREATE2_NAME = 4,
+  CS_UHID_CREATE2_PHYS = 132,
+  CS_UHID_CREATE2_UNIQ = 196,
+  CS_UHID_CREATE2_DESCRIPTOR_SIZE = 260,
+  CS_UHID_CREATE2_BUS = 262,
+  CS_UHID_CREATE2_VENDOR = 264,
+  CS_UHID_CREATE2_PRODUCT = 268,
+  CS_UHID_CREATE2_VERSION = 272,
+  CS_UHID_CREATE2_COUNTRY = 276,
+  CS_UHID_CREATE2_DESCRIPTOR = 280,
+
+  CS_UHID_INPUT2_SIZE = 4,
+  CS_UHID_INPUT2_DATA = 6,
+
+  CS_UHID_OUTPUT_DATA = 4,
+  CS_UHID_OUTPUT_SIZE = 4100,
+  CS_UHID_OUTPUT_TYPE = 4102,
+
+  /// Of UHID_GET_REPORT, UHID_SET_REPORT and their replies.
+  CS_UHID_REPORT_ID = 4,
+  CS_UHID_REPORT_NUMBER = 8,
+  CS_UHID_REPORT_TYPE = 9,
+  CS_UHID_REPLY_ERROR = 8,
+  CS_UHID_SET_REPORT_SIZE = 10,
+  CS_UHID_SET_REPORT_DATA = 12,
+  CS_UHID_GET_REPORT_REPLY_SIZE = 10,
+
+  CS_UHID_OUTPUT_REPORT = 1,
+  /// BUS_USB of <linux/input.h>.
+  CS_UHID_BUS_USB = 3,
+};
 
 /// epoll(7).
 #define CS_EVENT_READ 0x001u

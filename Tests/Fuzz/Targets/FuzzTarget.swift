@@ -25,6 +25,13 @@ struct FuzzTarget: Sendable {
       sources: ["CTAPHID/FrameReader.swift", "CTAPHID/Frame.swift", "CTAPHID/Initialization.swift"],
       check: checkFrames),
     FuzzTarget(
+      name: "hid",
+      sources: [
+        "CTAPHID/Packet.swift", "CTAPHID/Message.swift", "CTAPHID/ChannelTable.swift", "CTAPHID/VirtualDevice.swift",
+        "HIDRelay/UHIDEvent.swift",
+      ],
+      check: checkVirtualDevice),
+    FuzzTarget(
       name: "attestation",
       sources: [
         "WebAuthn/AttestationObject.swift", "WebAuthn/AuthenticatorData.swift", "WebAuthn/COSEKey.swift",
@@ -48,6 +55,13 @@ struct FuzzTarget: Sendable {
         "Storage/RecordFields.swift", "Storage/SettingsRecord.swift",
       ],
       check: checkRecords),
+    FuzzTarget(
+      name: "audit",
+      sources: [
+        "AuditLog/Chain.swift", "AuditLog/ChainVerifier.swift", "AuditLog/LineSplitter.swift",
+        "AuditLog/SignedHead.swift",
+      ],
+      check: checkAuditLog),
     FuzzTarget(name: "configuration", sources: ["Configuration", "Policy"], check: checkConfiguration),
     FuzzTarget(name: "engine", sources: ["Authenticator", "Policy"], check: checkEngine),
   ]

@@ -1,14 +1,17 @@
-// See DESIGN.md, "The socket": u32 big-endian length, command byte, payload.
+// See DESIGN.md, "The socket": u32 big-endian length, command byte, payload. Or, where the path is that of a socket of
+// packets, the reports of countersign-hid: then libfido2 speaks CTAPHID itself.
 
 #include "socket.h"
 
 #include <err.h>
+#include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { KEEPALIVE = 0x3b, LARGEST = 65536 };
+enum { KEEPALIVE = 0x3b, LARGEST = 65536, REPORT = 64 };
 
 static int send_all(int descriptor, const uint8_t *data, size_t count) {
   while (count > 0) {
@@ -32,12 +35,12 @@ static int receive_all(int descriptor, uint8_t *data, size_t count) {
   return 0;
 }
 
-static int connect_to(const char *path) {
+static int connect_to(const char *path, int kind) {
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   if (strlen(path) >= sizeof(address.sun_path))
     return -1;
   strcpy(address.sun_path, path);
-  int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int descriptor = socket(AF_UNIX, kind | SOCK_CLOEXEC, 0);
   if (descriptor < 0)
     return -1;
   if (connect(descriptor, (struct sockaddr *)&address, sizeof(address)) != 0) {
@@ -79,6 +82,14 @@ static int receive_frame(int descriptor, uint8_t *command, uint8_t *payload, siz
   }
 }
 
+// Whether the socket carries frames, not reports.
+static int has_frames(const char *path) {
+  int descriptor = connect_to(path, SOCK_STREAM);
+  if (descriptor >= 0)
+    close(descriptor);
+  return descriptor >= 0 || errno != EPROTOTYPE;
+}
+
 // What libfido2 holds of a connection: a pointer to its descriptor.
 struct connection {
   int descriptor;
@@ -88,7 +99,7 @@ static void *io_open(const char *path) {
   struct connection *connection = calloc(1, sizeof(*connection));
   if (connection == NULL)
     return NULL;
-  connection->descriptor = connect_to(path);
+  connection->descriptor = connect_to(path, has_frames(path) ? SOCK_STREAM : SOCK_SEQPACKET);
   if (connection->descriptor < 0) {
     free(connection);
     return NULL;
@@ -102,15 +113,22 @@ static void io_close(void *handle) {
   free(connection);
 }
 
-// Never called, for the transport below takes whole messages; libfido2 wants them to be there.
+// These two are for reports only: the transport below takes whole messages.
 static int io_read(void *handle, unsigned char *data, size_t count, int patience) {
-  (void)handle, (void)data, (void)count, (void)patience;
-  return -1;
+  struct connection *connection = handle;
+  struct pollfd state = { .fd = connection->descriptor, .events = POLLIN };
+  if (count != REPORT || poll(&state, 1, patience) != 1)
+    return -1;
+  ssize_t received = recv(connection->descriptor, data, count, 0);
+  return received == REPORT ? REPORT : -1;
 }
 
+// libfido2 writes the report's number, 0, before it.
 static int io_write(void *handle, const unsigned char *data, size_t count) {
-  (void)handle, (void)data, (void)count;
-  return -1;
+  struct connection *connection = handle;
+  if (count != REPORT + 1 || send(connection->descriptor, data + 1, REPORT, MSG_NOSIGNAL) != REPORT)
+    return -1;
+  return (int)count;
 }
 
 static int transmit(fido_dev_t *device, uint8_t command, const unsigned char *data, size_t count) {
@@ -133,7 +151,7 @@ fido_dev_t *device_open(const char *path) {
   if (device == NULL)
     errx(2, "no memory");
   int result = fido_dev_set_io_functions(device, &io);
-  if (result == FIDO_OK)
+  if (result == FIDO_OK && has_frames(path))
     result = fido_dev_set_transport_functions(device, &transport);
   if (result == FIDO_OK)
     result = fido_dev_open(device, path);

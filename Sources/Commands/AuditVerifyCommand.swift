@@ -1,0 +1,177 @@
+internal import AuditLog
+internal import Client
+internal import Platform
+internal import WebAuthn
+
+/// `countersign audit key`.
+func auditKey(_ context: CommandContext) throws(CommandFailure) {
+  let output = try context.prepareOutput()
+  let daemon = try AuditDaemon(context)
+  try output(daemon.key.json.line)
+}
+
+/// `countersign audit verify`.
+func verifyAudit(_ context: CommandContext) throws(CommandFailure) {
+  let output = try context.prepareOutput()
+  let key: AuditKey
+  var daemon: AuditDaemon?
+  if context.arguments.has(.key) {
+    key = try context.read(.key) { bytes throws(JSONInputError) in try AuditKey(parsing: bytes) }
+  } else {
+    // Asked before anything is read: the log goes on meanwhile.
+    let asked = try AuditDaemon(context)
+    guard asked.expectation != nil else {
+      throw context.fail(.tpmFailure, "the daemon cannot ask its TPM (\(asked.problem))", "try again, or give --key")
+    }
+    key = asked.key
+    daemon = asked
+  }
+  let input = try AuditInput(context, otherwise: daemon?.path ?? AuditInput.defaultPath)
+  var verifier = ChainVerifier(key: key, expectation: daemon?.expectation)
+  var progress = Progress(context.console)
+  try input.forEachLine(
+    begin: { _ in verifier.beginFile() },
+    line: { line, hasEnd in
+      verifier.take(line, hasEnd: hasEnd)
+      progress.lines += 1
+    }, after: { _ in progress.show() })
+  verifier.finish()
+  progress.end()
+  try output(context.arguments.has(.json) ? json(verifier, input.paths).line : text(verifier, input.paths))
+  guard let first = verifier.findings.first(where: \.kind.isTampering) else { return }
+  let count = verifier.findings.count { $0.kind.isTampering } + verifier.moreFindings
+  throw context.fail(
+    .verificationFailed, "\(count) finding\(count == 1 ? "" : "s"), the first \(described(first, input.paths))",
+    "do not trust what the log says from there on, and see SECURITY.md for what each means")
+}
+
+/// What the daemon says of its log.
+private struct AuditDaemon {
+  let path: String
+  let key: AuditKey
+  /// nil where the TPM could not be asked.
+  let expectation: ChainExpectation?
+  let problem: String
+
+  init(_ context: CommandContext) throws(CommandFailure) {
+    let deadline = try context.deadline()
+    let connection = try context.connect(to: context.adminSocket, until: deadline)
+    let members: [String: JSONValue]
+    do {
+      members = try AdminClient(connection).audit(until: deadline)
+    } catch {
+      throw CommandFailure(context.what, error, socket: context.adminSocket, namedBy: "--admin-socket")
+    }
+    if case .string(let problem) = members["error"] {
+      throw context.fail(.failure, "the daemon refused (\(problem))", "ask as root or as the daemon's own user")
+    }
+    do {
+      let answer = JSONCursor(.object(members))
+      path = try answer.required("path", "a path").string()
+      key = try AuditKey(answer)
+      problem = try answer.optional("problem")?.string() ?? "it did not say why"
+      let hash = Platform.bytes(hexadecimal: try answer.required("hash", "a hash").string()) ?? []
+      let sequence = UInt64(try answer.required("sequence", "a number").integer(in: 0...Int64.max))
+      expectation = try answer.optional("anchor").map { anchor throws(JSONInputError) in
+        ChainExpectation(
+          end: ChainEnd(sequence: sequence, hash: hash), anchor: UInt64(try anchor.integer(in: 0...Int64.max)))
+      }
+    } catch {
+      throw CommandFailure(
+        context.what, .malformed("\(error)"), socket: context.adminSocket, namedBy: "--admin-socket")
+    }
+  }
+}
+
+extension AuditKey {
+  /// Reads what ``json`` gives.
+  fileprivate init(parsing bytes: [UInt8]) throws(JSONInputError) {
+    try self.init(JSONCursor(try JSONValue.parse(bytes)))
+  }
+
+  fileprivate init(_ object: JSONCursor) throws(JSONInputError) {
+    let publicKey = try object.required("publicKey", "a public key in base64url")
+    let anchor = try object.required("firstAnchor", "a number").integer(in: 0...Int64.max)
+    guard let key = AuditKey(publicKey: try publicKey.bytes(), firstAnchor: UInt64(anchor)) else {
+      throw publicKey.complaint(expected: "SubjectPublicKeyInfo of a P-256 key", found: "something else")
+    }
+    self = key
+  }
+
+  fileprivate var json: JSONValue {
+    .object([
+      "publicKey": .string(Base64URL.encode(publicKey)), "firstAnchor": .integer(Int64(clamping: firstAnchor)),
+      "key": .string(hexadecimal(identifier)), "pem": .string(pem),
+    ])
+  }
+
+  /// RFC 7468, for openssl(1).
+  private var pem: String {
+    let base64 = Base64URL.encode(publicKey).map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 }
+    let padded = base64 + [Character](repeating: "=", count: (4 - base64.count % 4) % 4)
+    let lines = stride(from: 0, to: padded.count, by: 64).map { String(padded[$0..<min($0 + 64, padded.count)]) }
+    return (["-----BEGIN PUBLIC KEY-----"] + lines + ["-----END PUBLIC KEY-----", ""]).joined(separator: "\n")
+  }
+}
+
+/// Tells a person who waits that something goes on.
+private struct Progress {
+  private static let step = 100_000
+
+  let console: Console
+  var lines = 0
+  private var shown = 0
+
+  init(_ console: Console) {
+    self.console = console
+  }
+
+  mutating func show() {
+    guard lines >= shown + Progress.step, console.showsProgress() else { return }
+    shown = lines
+    console.writeError([UInt8]("\rcountersign: \(lines) lines".utf8))
+  }
+
+  func end() {
+    if shown > 0 { console.writeError([UInt8]("\r".utf8)) }
+  }
+}
+
+private func described(_ finding: ChainFinding, _ paths: [String]) -> String {
+  let path = finding.file < paths.count ? paths[finding.file] : "?"
+  return "\(path)\(finding.line > 0 ? ":\(finding.line)" : ""): \(finding.kind.rawValue): \(finding.text)"
+}
+
+private func text(_ verifier: ChainVerifier, _ paths: [String]) -> [UInt8] {
+  var lines = verifier.findings.map { described($0, paths) }
+  if verifier.moreFindings > 0 { lines.append("and \(verifier.moreFindings) more findings") }
+  var summary = "\(verifier.records) records"
+  if let first = verifier.first, let last = verifier.end { summary += ", \(first) to \(last.sequence)" }
+  summary += ", \(verifier.signatures) signatures"
+  if let signed = verifier.signedThrough { summary += ", signed up to record \(signed)" }
+  lines.append(summary + (verifier.isTampered ? ": NOT VERIFIED" : ": verified"))
+  return [UInt8]((lines.map(shown).joined(separator: "\n") + "\n").utf8)
+}
+
+private func json(_ verifier: ChainVerifier, _ paths: [String]) -> JSONValue {
+  func number(_ value: UInt64?) -> JSONValue? { value.map { .integer(Int64(clamping: $0)) } }
+  var members: [String: JSONValue] = [
+    "verified": .boolean(!verifier.isTampered), "files": .array(paths.map { .string($0) }),
+    "findings": .array(
+      verifier.findings.map { finding in
+        .object([
+          "kind": .string(finding.kind.rawValue), "tampering": .boolean(finding.kind.isTampering),
+          "file": .string(finding.file < paths.count ? paths[finding.file] : ""),
+          "line": .integer(Int64(finding.line)), "text": .string(finding.text),
+        ])
+      }),
+    "moreFindings": .integer(Int64(verifier.moreFindings)),
+  ]
+  members["records"] = number(verifier.records)
+  members["signatures"] = number(verifier.signatures)
+  members["first"] = number(verifier.first)
+  members["last"] = number(verifier.end?.sequence)
+  members["hash"] = verifier.end.map { .string(hexadecimal($0.hash)) }
+  members["signedThrough"] = number(verifier.signedThrough)
+  return .object(members)
+}

@@ -1,0 +1,4 @@
+import Glibc
+import HIDRelay
+
+exit(RelayProgram.run(Array(CommandLine.arguments.dropFirst())))

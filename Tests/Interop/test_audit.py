@@ -1,0 +1,335 @@
+"""The audit log of the release daemon: what is in it, that nobody can change it unseen, and that `countersign audit` says
+where. The chain is also checked with jq, sha256sum and openssl alone, as the manual page shows it."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import authenticate, copy_folder, ctap2, eventually, register
+from test_crashes import Load, await_moment
+
+RP = "audit.example.com"
+ROUNDS = int(os.environ.get("COUNTERSIGN_CRASHES", 20))
+
+
+def work(daemon, count=5, account=None):
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        account = account or register(ctap, RP, discoverable=True)
+        for _ in range(count):
+            authenticate(ctap, account)
+    return account
+
+
+def show(daemon, *arguments):
+    return daemon.run("audit", "show", str(daemon.audit_log), *arguments)
+
+
+def verify(daemon, *arguments, status=0):
+    """What `countersign audit verify` says; it asks the daemon unless a key is named."""
+    ask = [] if "--key" in arguments else ["--admin-socket", str(daemon.admin_socket)]
+    result = daemon.run("audit", "verify", "--json", *ask, *arguments)
+    assert result.returncode == status, (result.returncode, result.stdout, result.stderr)
+    return json.loads(result.stdout)
+
+
+def tampering(report):
+    return [(finding["kind"], finding["line"]) for finding in report["findings"] if finding["tampering"]]
+
+
+def export_key(daemon):
+    path = daemon.folder / "key.json"
+    result = daemon.run("audit", "key", "--admin-socket", str(daemon.admin_socket), "--out", str(path))
+    assert result.returncode == 0, result.stderr
+    return path
+
+
+def configure_audit(daemon, **audit):
+    configuration = json.loads(daemon.configuration.read_text())
+    daemon.write_configuration(json.dumps({**configuration, "audit": audit}))
+
+
+@pytest.fixture
+def stopped(make_daemon):
+    """A log with a signature at its end, its daemon's key, and the daemon, stopped."""
+    daemon = make_daemon().start()
+    work(daemon)
+    key = export_key(daemon)
+    daemon.stop()
+    return daemon, key
+
+
+def test_what_is_recorded(make_daemon):
+    daemon = make_daemon().start()
+    work(daemon, 1)
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually(lambda: any(r["operation"] == "reload" for r in daemon.audit(own=True)), "the reload's record")
+    daemon.write_configuration("{ nonsense")
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually(
+        lambda: any(r["operation"] == "reload" and r["outcome"] == "failed" for r in daemon.audit(own=True)),
+        "the record of the reload that failed",
+    )
+    daemon.stop()
+    records = daemon.audit(own=True)
+    assert [record["seq"] for record in records] == list(range(1, len(records) + 1))
+    assert records[0]["operation"] == "start" and "software TPM" in records[0]["reason"]
+    assert [record["operation"] for record in records[-2:]] == ["stop", "log.head"]
+    signed = [record for record in records if record["operation"] in ("register", "authenticate")]
+    assert len(signed) == 2 and all(0 < record["latency"] < 60_000_000 for record in signed), signed
+
+
+def test_the_chain_is_verified(make_daemon):
+    daemon = make_daemon().start()
+    work(daemon)
+    report = verify(daemon)
+    assert report["verified"] and report["first"] == 1 and report["records"] == 7
+    assert {finding["kind"] for finding in report["findings"]} == {"unsigned"}
+    daemon.stop()
+    daemon.start()
+    work(daemon, 1)
+    report = verify(daemon)
+    assert report["verified"] and report["signatures"] == 1
+    key = export_key(daemon)
+    daemon.stop()
+    report = verify(daemon, "--key", str(key), str(daemon.audit_log))
+    assert report["signatures"] == 2 and report["signedThrough"] == report["last"] - 1
+    assert [finding["kind"] for finding in report["findings"]] == ["unknown"]
+
+
+def test_others_can_verify(stopped, folder):
+    """With jq, sha256sum and openssl, as countersignd(8) says."""
+    daemon, key = stopped
+    script = Path(__file__).with_name("verify_audit.sh")
+    result = subprocess.run([str(script), str(daemon.audit_log), str(key)], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "1 signatures" in result.stdout
+    text = daemon.audit_log.read_text()
+    daemon.audit_log.write_text(text.replace('"uid":', '"uid":1', 1))
+    result = subprocess.run([str(script), str(daemon.audit_log), str(key)], capture_output=True, text=True)
+    assert result.returncode == 1, result.stdout + result.stderr
+
+
+def cut(lines):
+    del lines[3]
+
+
+def swap(lines):
+    lines[2], lines[3] = lines[3], lines[2]
+
+
+@pytest.mark.parametrize(
+    "change, kind, line",
+    [
+        (lambda lines: lines.__setitem__(3, lines[3].replace(b"authenticate", b"register")), "altered", 4),
+        (cut, "cut out", 4),
+        (swap, "reordered", 4),
+        (lambda lines: lines.insert(4, lines[3]), "repeated", 5),
+        (lambda lines: lines.insert(4, b"{}"), "inserted", 5),
+        (lambda lines: lines.__setitem__(-1, lines[-1].replace(b'"attested":"ff', b'"attested":"fe')), "bad signature", 9),
+    ],
+)
+def test_tampering_is_found(stopped, change, kind, line):
+    daemon, key = stopped
+    lines = daemon.audit_log.read_bytes().splitlines()
+    assert len(lines) == 9
+    change(lines)
+    daemon.audit_log.write_bytes(b"".join(line + b"\n" for line in lines))
+    for arguments in (["--key", str(key)], []):
+        if not arguments:
+            daemon.start()
+        report = verify(daemon, str(daemon.audit_log), *arguments, status=7)
+        assert (kind, line) in tampering(report), report
+        assert not report["verified"]
+    result = daemon.run("audit", "verify", "--key", str(key), str(daemon.audit_log))
+    assert result.returncode == 7 and f"{daemon.audit_log}:{line}: {kind}:" in result.stderr
+    daemon.stop()
+
+
+def test_another_daemons_key(stopped, make_daemon):
+    daemon, _ = stopped
+    other = make_daemon().start()
+    report = verify(daemon, "--key", str(export_key(other)), str(daemon.audit_log), status=7)
+    assert tampering(report) == [("foreign key", 9)]
+    other.stop()
+
+
+def test_a_cut_end_is_found_while_the_daemon_knows_it(make_daemon):
+    daemon = make_daemon().start()
+    work(daemon)
+    whole = daemon.audit_log.read_bytes()
+    daemon.audit_log.write_bytes(b"".join(whole.splitlines(keepends=True)[:-2]))
+    assert ("truncated", 5) in tampering(verify(daemon, status=7))
+    # And from then on, since it does not forget what it has written.
+    work(daemon, 1)
+    assert ("cut out", 6) in tampering(verify(daemon, status=7))
+
+
+@pytest.mark.parametrize("with_state", [False, True])
+def test_an_older_log_is_found_for_ever(make_daemon, folder, with_state):
+    """Also where the whole state directory is rolled back with it: the TPM is not."""
+    daemon = make_daemon().start()
+    account = work(daemon)
+    daemon.stop()
+    older = daemon.audit_log.read_bytes()
+    copy_folder(daemon.state, folder / "backup")
+    daemon.start()
+    work(daemon, account=account)
+    daemon.stop()
+    daemon.audit_log.write_bytes(older)
+    if with_state:
+        shutil.rmtree(daemon.state)
+        copy_folder(folder / "backup", daemon.state)
+    daemon.start()
+    assert "rolled back" in {kind for kind, _ in tampering(verify(daemon, status=7))}
+    work(daemon, account=account)
+    key = export_key(daemon)
+    daemon.stop()
+    # Without the daemon, and whatever is written after it.
+    report = verify(daemon, "--key", str(key), str(daemon.audit_log), status=7)
+    assert "rolled back" in {kind for kind, _ in tampering(report)}, report
+
+
+def test_a_log_that_has_gone_is_found(make_daemon):
+    daemon = make_daemon().start()
+    account = work(daemon)
+    daemon.stop()
+    daemon.audit_log.unlink()
+    daemon.start()
+    work(daemon, account=account)
+    assert "rolled back" in {kind for kind, _ in tampering(verify(daemon, status=7))}
+
+
+def test_killed_under_load(make_daemon, randomness):
+    """Every signature that any client received is in the log, and the chain is whole."""
+    daemon = make_daemon().start()
+    configure_audit(daemon, signAfterRecords=20, signAfterSeconds=1)
+    accounts, signatures = [], []
+    torn = 0
+    for _ in range(ROUNDS):
+        load = Load(daemon, list(accounts[-8:]), randomness.randrange(2**32), clients=8)
+        await_moment(daemon, load, randomness)
+        daemon.kill()
+        load.join()
+        accounts += load.accounts
+        signatures += load.signatures
+        daemon.start()
+        report = verify(daemon)
+        assert report["verified"], report
+        torn = sum(finding["kind"] == "torn" for finding in report["findings"])
+    logged = {r["clientDataHash"]: r["signCount"] for r in daemon.audit() if r["outcome"] == "allowed"}
+    for challenge, counter in signatures:
+        assert logged.get(challenge.hex()) == counter, "a signature that the audit log does not have"
+    print(f"{ROUNDS} kills, {len(signatures)} signatures received, {report['records']} records, {torn} torn lines")
+
+
+def test_rotation_keeps_the_chain(make_daemon):
+    daemon = make_daemon()
+    configure_audit(daemon, rotateAfter="4kB")
+    daemon.start()
+    account = work(daemon, 40)
+    # logrotate's way, between two of the daemon's own.
+    daemon.audit_log.rename(daemon.audit_log.with_name("audit.jsonl-20261128"))
+    work(daemon, 1, account)
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually(daemon.audit_log.exists, "the new file")
+    work(daemon, 5, account)
+    report = verify(daemon)
+    assert report["verified"] and len(report["files"]) > 3 and report["first"] == 1, report
+    assert str(daemon.audit_log.with_name("audit.jsonl-20261128")) in report["files"]
+    # Any one of them missing.
+    files = report["files"]
+    report = verify(daemon, *files[:1], *files[2:], status=7)
+    assert "cut out" in {kind for kind, _ in tampering(report)}
+
+
+def test_show(make_daemon):
+    daemon = make_daemon().start()
+    account = work(daemon, 2)
+    assert len(show(daemon, "--rp", RP).stdout.splitlines()) == 3
+    assert show(daemon, "--rp", "other.example.com").stdout == ""
+    lines = show(daemon, "--operation", "authenticate", "--json").stdout.splitlines()
+    assert [json.loads(line)["operation"] for line in lines] == ["authenticate"] * 2
+    assert lines[0] + "\n" in daemon.audit_log.read_text()
+    for arguments, count in [
+        (("--credential", account.id.hex()), 3),
+        (("--outcome", "done"), 1),
+        (("--user", str(os.getuid()), "--outcome", "allowed"), 3),
+        (("--since", "1h", "--outcome", "allowed"), 3),
+        (("--until", "2020-01-01"), 0),
+        (("--since", "2999"), 0),
+        (("--job", json.loads(lines[0]).get("unit") or str(json.loads(lines[0])["connection"]), "--outcome", "allowed"), 3),
+    ]:
+        result = show(daemon, *arguments)
+        assert (result.returncode, len(result.stdout.splitlines())) == (0, count), (arguments, result)
+    assert show(daemon, "--since", "yesterday").returncode == 2
+
+
+def forge_log(path, count):
+    """A chain as the daemon writes it, which nobody has signed."""
+    previous = "0" * 64
+    with path.open("wb") as file:
+        for number in range(1, count + 1):
+            line = (
+                '{"time":"2026-11-28T08:00:00.000Z","outcome":"allowed","operation":"authenticate","connection":%d,'
+                '"uid":1000,"gid":1000,"pid":4711,"unit":"actions.runner.service","rule":"deploy",'
+                '"rpId":"deploy.example.com","credentialId":"%s","userHandleHash":"%s","flags":1,"signCount":%d,'
+                '"clientDataHash":"%s","latency":812,"seq":%d,"previous":"%s"}\n'
+                % (number, "ab" * 16, "cd" * 32, number, "ef" * 32, number, previous)
+            ).encode()
+            file.write(line)
+            previous = hashlib.sha256(line).hexdigest()
+
+
+def test_a_hundred_thousand_records(stopped, folder):
+    """In bounded memory, with the time."""
+    daemon, key = stopped
+    log = folder / "large.jsonl"
+    forge_log(log, 100_000)
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [str(daemon.programs / "countersign"), "audit", "verify", "--json", "--key", str(key), str(log)],
+        stdout=subprocess.PIPE,
+    )
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.monotonic() - began
+    report = json.loads(output)
+    assert process.returncode == 0 and report["records"] == 100_000, report
+    print(f"100000 records, {log.stat().st_size >> 20} MB: {seconds:.2f} s, {usage.ru_maxrss >> 10} MB resident")
+    assert usage.ru_maxrss < 100 << 10
+
+
+def test_concurrent_jobs_share_a_sync(make_daemon):
+    """16 clients, with the figures."""
+    daemon = make_daemon().start()
+    accounts = [work(daemon, 0) for _ in range(16)]
+
+    def figures():
+        status = json.loads(daemon.run("status", "--json", "--admin-socket", str(daemon.admin_socket)).stdout)
+        return status["auditLog"]["records"], status["auditLog"]["synchronizations"]
+
+    for clients in (1, 16):
+        before = figures()
+        threads = [threading.Thread(target=work, args=(daemon, 50, account)) for account in accounts[:clients]]
+        began = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seconds = time.monotonic() - began
+        records, synchronizations = (after - earlier for after, earlier in zip(figures(), before))
+        print(
+            f"{clients} clients: {records} records, {synchronizations} fdatasync, "
+            f"{records / synchronizations:.1f} records each, {records / seconds:.0f} a second"
+        )
+        assert records >= 50 * clients
