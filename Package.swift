@@ -87,6 +87,7 @@ let package = Package(
     // Leaves.
     room("Platform", uses: ["CLinux"]),
     room("Secrets", uses: ["CLinux"]),
+    room("TPMStructures", uses: []),
 
     // Wrappers.
     room("CBOR", uses: ["CCBOR"]),
@@ -136,9 +137,10 @@ let package = Package(
     tests("PlatformTests", uses: ["CLinux", "Platform", "TestSupport"]),
     tests("SecretsTests", uses: ["Platform", "Secrets"]),
     tests("CBORTests", uses: ["CBOR", "TestSupport"], vectors: ["Vectors"]),
-    tests("CryptoTests", uses: ["Crypto", "Secrets", "TestSupport"], vectors: ["Vectors"]),
+    tests("CryptoTests", uses: ["Crypto", "Secrets", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
     tests("DatabaseTests", uses: ["CFaultyFiles", "Database", "TestSupport"]),
     tests("TPMTests", uses: ["Secrets", "TestSupport", "TPM"]),
+    tests("TPMStructuresTests", uses: ["TestSupport", "TPMStructures"]),
     tests("WebAuthnJSONTests", uses: ["Secrets", "WebAuthn"]),
     tests(
       "AuthenticatorDataTests", uses: ["CBOR", "Crypto", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
