@@ -45,7 +45,7 @@ func tests(_ name: String, uses dependencies: [String], vectors: [String] = []) 
 /// What the fuzzer and the replay tests reach into.
 let fuzzed = [
   "AuditLog", "Authenticator", "CBOR", "CTAP", "CTAPHID", "Configuration", "Crypto", "Platform", "Policy",
-  "RelyingParty", "Secrets", "Storage", "TPM", "TPMKeyStore", "TestSupport", "WebAuthn",
+  "RelyingParty", "Secrets", "Storage", "TPM", "TPMKeyStore", "TPMStructures", "TestSupport", "WebAuthn",
 ]
 
 /// The same entry functions (Tests/Fuzz/Targets) with libFuzzer as their driver, or with Swift Testing.
@@ -104,7 +104,7 @@ let package = Package(
     room("Policy", uses: ["Crypto", "Platform"]),
     room("AuditLog", uses: ["Platform"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
-    room("RelyingParty", uses: ["CBOR", "Crypto", "WebAuthn"]),
+    room("RelyingParty", uses: ["CBOR", "Crypto", "TPMStructures", "WebAuthn"]),
 
     // Adapters.
     room("Transports", uses: ["CLinux", "CTAPHID", "Platform", "Policy"]),
@@ -157,7 +157,8 @@ let package = Package(
         "WebAuthn",
       ]),
     tests(
-      "RelyingPartyTests", uses: ["CBOR", "Crypto", "Platform", "RelyingParty", "TestSupport", "WebAuthn"],
+      "RelyingPartyTests",
+      uses: ["CBOR", "Crypto", "Platform", "RelyingParty", "TestSupport", "TPMStructures", "WebAuthn"],
       vectors: ["Vectors"]),
     tests(
       "StorageTests",

@@ -29,8 +29,12 @@ enum Command: String, CaseIterable {
     case .pinChange:
       [.pinFile, .pinCredential, .newPINFile, .newPINCredential, .adminSocket, .socket, .timeout]
     case .pinStatus: [.json, .output, .adminSocket, .socket, .timeout]
-    case .verifyRegistration: [.options, .response, .origin, .output]
-    case .verifyAssertion: [.options, .response, .credential, .origin, .output]
+    case .verifyRegistration:
+      [
+        .options, .response, .origin, .topOrigin, .root, .revocationList, .aaguid, .vendor, .format, .deviceBound,
+        .json, .output,
+      ]
+    case .verifyAssertion: [.options, .response, .credential, .origin, .topOrigin, .deviceBound, .json, .output]
     }
   }
 

@@ -37,6 +37,8 @@ package struct Console {
   package var writeError: (_ bytes: [UInt8]) -> Void
   /// Prepares a file and returns what gives it its content, whole or not at all.
   package var openOutput: (_ path: String) throws(SystemError) -> (_ bytes: [UInt8]) throws(SystemError) -> Void
+  /// Seconds since 1970-01-01 UTC.
+  package var unixSeconds: () -> Int64
   /// Connects to a socket of the daemon.
   package var connect: (_ path: String, _ deadline: Deadline) throws(ClientError) -> any FrameExchange
   /// For `doctor`.
@@ -49,6 +51,7 @@ package struct Console {
     readSecret: @escaping (String?) throws -> SecretText?,
     writeOutput: @escaping ([UInt8]) throws(SystemError) -> Void, writeError: @escaping ([UInt8]) -> Void,
     openOutput: @escaping (String) throws(SystemError) -> ([UInt8]) throws(SystemError) -> Void,
+    unixSeconds: @escaping () -> Int64,
     connect: @escaping (String, Deadline) throws(ClientError) -> any FrameExchange, machine: Machine
   ) {
     self.environment = environment
@@ -61,6 +64,7 @@ package struct Console {
     self.writeOutput = writeOutput
     self.writeError = writeError
     self.openOutput = openOutput
+    self.unixSeconds = unixSeconds
     self.connect = connect
     self.machine = machine
   }

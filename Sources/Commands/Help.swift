@@ -259,15 +259,29 @@ enum Help {
   private static let verifyRegistration = """
     Usage: countersign verify registration --options FILE [OPTION]...
 
-    Checks a registration as a relying party does (WebAuthn section 7.1): type,
-    challenge, origin, RP ID, flags, algorithm and attestation. Prints the credential
-    record that a relying party keeps, a JSON object on one line. Attestation formats:
-    none, and packed self attestation.
+    Checks a registration as a relying party does (WebAuthn sections 7.1, 8 and
+    13.4): type, challenge, origin, RP ID, flags, algorithm, attestation and whether
+    to trust it. Prints the credential record that a relying party keeps, a JSON
+    object on one line, and on standard error in words what was proven.
 
     Options:
       --options FILE     the creation options, as given to register
       --response FILE    the response of register; default: standard input
       --origin ORIGIN    origin of the page; default: https:// and the RP ID
+      --top-origin ORIGIN
+                         origin of a page that may show it in a frame; repeatable
+      --root FILE        certificates that are trusted, PEM or DER; repeatable. With
+                         it the attestation must lead to one of them; without it
+                         only "none" and "packed-self" are accepted
+      --crl FILE         certificate revocation lists, PEM or DER; repeatable. With it
+                         every certificate below a trusted one needs one
+      --format NAME      accept this attestation only: none, packed-self, packed, tpm,
+                         fido-u2f; repeatable
+      --aaguid UUID      accept this model of authenticator only; repeatable
+      --vendor NAME      with tpm accept TPMs of this maker only, by the TCG's name
+                         (IFX) or identifier (id:49465800); repeatable
+      --device-bound     refuse keys that can be copied to other devices
+      --json             say nothing in words; the record has the same in "proven"
       --out FILE         write the record to FILE, not to standard output; FILE
                          appears whole, and only if the response is verified
       --help             show this text
@@ -277,7 +291,8 @@ enum Help {
 
     Example:
       countersign verify registration --options options.json \\
-        --response response.json --out credential.json
+        --response response.json --root ca.pem --crl ca.crl --format tpm \\
+        --out credential.json
 
     """
 
@@ -286,13 +301,18 @@ enum Help {
 
     Checks an assertion as a relying party does (WebAuthn section 7.2): credential,
     user handle, type, challenge, origin, RP ID, flags, signature and counter. Prints
-    the updated credential record, a JSON object on one line.
+    the updated credential record, a JSON object on one line, and on standard error
+    in words what was proven.
 
     Options:
       --options FILE     the request options, as given to authenticate
       --credential FILE  the credential record, as printed by verify
       --response FILE    the response of authenticate; default: standard input
       --origin ORIGIN    origin of the page; default: https:// and the RP ID
+      --top-origin ORIGIN
+                         origin of a page that may show it in a frame; repeatable
+      --device-bound     refuse keys that can be copied to other devices
+      --json             say nothing in words
       --out FILE         write the record to FILE, not to standard output; FILE
                          appears whole, and only if the response is verified
       --help             show this text

@@ -28,6 +28,7 @@ extension Console {
         let file = try AtomicFile(path: path)
         return { bytes throws(SystemError) in try file.commit(bytes) }
       },
+      unixSeconds: { SystemTime().unixMilliseconds / 1000 },
       connect: { path, deadline throws(ClientError) in try SocketConnection(path: path, until: deadline) },
       machine: .live())
   }

@@ -18,6 +18,7 @@ final class Transcript {
   var person: [String]?
   /// For `doctor`.
   var machine = Machine.live()
+  var unixSeconds: Int64 = 1_800_000_000
   private(set) var prompts: [String] = []
   private(set) var connectedTo: [String] = []
   private(set) var output: [UInt8] = []
@@ -76,6 +77,7 @@ final class Transcript {
         if self.readOnly.contains(path) { throw SystemError(call: "open \(path)", code: Self.eacces) }
         return { bytes throws(SystemError) in self.files[path] = bytes }
       },
+      unixSeconds: { self.unixSeconds },
       connect: { path, _ throws(ClientError) in
         self.connectedTo.append(path)
         guard let daemon = self.daemon else {

@@ -48,8 +48,20 @@ import Testing
     ("pin status", ["--json", "--out", "--admin-socket", "--socket", "--timeout", "--help"]),
     ("info", ["--json", "--out", "--socket", "--timeout", "--help"]),
     ("status", ["--json", "--out", "--admin-socket", "--timeout", "--help"]),
-    ("verify registration", ["--options", "--response", "--origin", "--out", "--help"]),
-    ("verify assertion", ["--options", "--credential", "--response", "--origin", "--out", "--help"]),
+    (
+      "verify registration",
+      [
+        "--options", "--response", "--origin", "--top-origin", "--root", "--crl", "--format", "--aaguid", "--vendor",
+        "--device-bound", "--json", "--out", "--help",
+      ]
+    ),
+    (
+      "verify assertion",
+      [
+        "--options", "--credential", "--response", "--origin", "--top-origin", "--device-bound", "--json", "--out",
+        "--help",
+      ]
+    ),
   ])
   func helpNamesExactlyTheOptions(command: String, options: [String]) {
     let transcript = Transcript()
