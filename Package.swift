@@ -104,6 +104,7 @@ let package = Package(
     room("Policy", uses: ["Crypto", "Platform"]),
     room("AuditLog", uses: ["Platform"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
+    room("Attestation", uses: ["Crypto", "Secrets", "TPMStructures", "WebAuthn"]),
     room("RelyingParty", uses: ["CBOR", "Crypto", "TPMStructures", "WebAuthn"]),
 
     // Adapters.
@@ -117,7 +118,8 @@ let package = Package(
     room(
       "Daemon",
       uses: [
-        "AuditLog", "Authenticator", "Configuration", "CTAP", "CTAPHID", "Crypto", "Platform", "Policy", "Secrets",
+        "Attestation", "AuditLog", "Authenticator", "Configuration", "CTAP", "CTAPHID", "Crypto", "Platform", "Policy",
+        "Secrets",
         "Storage", "TPMKeyStore", "Transports", "WebAuthn",
       ]),
     room(
@@ -126,8 +128,8 @@ let package = Package(
     room(
       "Commands",
       uses: [
-        "CTAP", "CTAPHID", "CTerminal", "Client", "Configuration", "Crypto", "Platform", "Policy", "RelyingParty",
-        "Secrets", "WebAuthn",
+        "Attestation", "CTAP", "CTAPHID", "CTerminal", "Client", "Configuration", "Crypto", "Platform", "Policy",
+        "RelyingParty", "Secrets", "TPMStructures", "WebAuthn",
       ]),
 
     program("countersignd", uses: ["Daemon"]),
@@ -139,7 +141,7 @@ let package = Package(
     tests("CBORTests", uses: ["CBOR", "TestSupport"], vectors: ["Vectors"]),
     tests("CryptoTests", uses: ["Crypto", "Secrets", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
     tests("DatabaseTests", uses: ["CFaultyFiles", "Database", "TestSupport"]),
-    tests("TPMTests", uses: ["Secrets", "TestSupport", "TPM"]),
+    tests("TPMTests", uses: ["Attestation", "Secrets", "TestSupport", "TPM", "TPMStructures"]),
     tests("TPMStructuresTests", uses: ["TestSupport", "TPMStructures"]),
     tests("WebAuthnJSONTests", uses: ["Secrets", "WebAuthn"]),
     tests(
@@ -156,6 +158,9 @@ let package = Package(
         "AuditLog", "Authenticator", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "TestSupport",
         "WebAuthn",
       ]),
+    tests(
+      "AttestationTests",
+      uses: ["Attestation", "Crypto", "Platform", "Secrets", "TestSupport", "TPMStructures", "WebAuthn"]),
     tests(
       "RelyingPartyTests",
       uses: ["CBOR", "Crypto", "Platform", "RelyingParty", "TestSupport", "TPMStructures", "WebAuthn"],
@@ -175,21 +180,22 @@ let package = Package(
     tests(
       "CommandsTests",
       uses: [
-        "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto", "Platform", "Policy",
-        "RelyingParty", "Secrets", "TestSupport", "WebAuthn",
+        "Attestation", "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto", "Platform", "Policy",
+        "RelyingParty", "Secrets", "TestSupport", "TPMStructures", "WebAuthn",
       ]),
     tests(
       "DaemonTests",
       uses: [
-        "Authenticator", "AuditLog", "CTAPHID", "Crypto", "Daemon", "Platform", "Policy", "Secrets", "TestSupport",
-        "Transports", "WebAuthn",
+        "Attestation", "Authenticator", "AuditLog", "CBOR", "CTAP", "CTAPHID", "Crypto", "Daemon", "Platform", "Policy",
+        "RelyingParty", "Secrets", "TestSupport", "TPMKeyStore", "TPMStructures", "Transports", "WebAuthn",
       ]),
 
     // What the tests share, and the benchmark.
     .target(
       name: "TestSupport",
       dependencies: [
-        "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn", "CLinux", "CTestKeys",
+        "Attestation", "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPMStructures",
+        "WebAuthn", "CLinux", "CTestKeys",
       ],
       path: "Tests/TestSupport", swiftSettings: testSettings),
     .target(

@@ -31,6 +31,11 @@ struct Arguments {
     case format = "--format"
     case topOrigin = "--top-origin"
     case deviceBound = "--device-bound"
+    case authority = "--ca"
+    case organization = "--organization"
+    case country = "--country"
+    case days = "--days"
+    case passphraseFile = "--passphrase-file"
     case help = "--help"
 
     var takesValue: Bool { self != .json && self != .yes && self != .deviceBound && self != .help }

@@ -11,6 +11,15 @@ enum Command: String, CaseIterable {
   case pinSet = "pin set"
   case pinChange = "pin change"
   case pinStatus = "pin status"
+  case attestationRequest = "attestation request"
+  case attestationRespond = "attestation respond"
+  case attestationInstall = "attestation install"
+  case attestationEnroll = "attestation enroll"
+  case authorityInit = "ca init"
+  case authorityIssue = "ca issue"
+  case authorityList = "ca list"
+  case authorityRevoke = "ca revoke"
+  case authorityRenew = "ca crl"
   case verifyRegistration = "verify registration"
   case verifyAssertion = "verify assertion"
 
@@ -29,6 +38,15 @@ enum Command: String, CaseIterable {
     case .pinChange:
       [.pinFile, .pinCredential, .newPINFile, .newPINCredential, .adminSocket, .socket, .timeout]
     case .pinStatus: [.json, .output, .adminSocket, .socket, .timeout]
+    case .attestationRequest: [.output, .adminSocket, .timeout]
+    case .attestationRespond: [.input, .output, .adminSocket, .timeout]
+    case .attestationInstall: [.input, .adminSocket, .timeout]
+    case .attestationEnroll: [.authority, .days, .passphraseFile, .adminSocket, .timeout]
+    case .authorityInit: [.authority, .organization, .country, .passphraseFile]
+    case .authorityIssue: [.authority, .input, .output, .days, .passphraseFile]
+    case .authorityList: [.authority, .json, .output]
+    case .authorityRevoke: [.authority, .passphraseFile]
+    case .authorityRenew: [.authority, .passphraseFile]
     case .verifyRegistration:
       [
         .options, .response, .origin, .topOrigin, .root, .revocationList, .aaguid, .vendor, .format, .deviceBound,
@@ -42,6 +60,7 @@ enum Command: String, CaseIterable {
   var operandName: String? {
     switch self {
     case .credentialShow, .credentialDelete: "credential ID"
+    case .authorityRevoke: "serial number or attestation key"
     default: nil
     }
   }
@@ -60,6 +79,15 @@ enum Command: String, CaseIterable {
     case .pinSet: "cannot set the PIN"
     case .pinChange: "cannot change the PIN"
     case .pinStatus: "cannot get the PIN's status"
+    case .attestationRequest: "cannot make the attestation request"
+    case .attestationRespond: "cannot answer the challenge"
+    case .attestationInstall: "cannot install the certificates"
+    case .attestationEnroll: "cannot enrol"
+    case .authorityInit: "cannot make the authority"
+    case .authorityIssue: "cannot issue"
+    case .authorityList: "cannot list certificates"
+    case .authorityRevoke: "cannot revoke"
+    case .authorityRenew: "cannot renew the revocation list"
     case .verifyRegistration: "registration not verified"
     case .verifyAssertion: "assertion not verified"
     }
@@ -78,6 +106,15 @@ enum Command: String, CaseIterable {
     case .pinSet: try Commands.setPIN(context)
     case .pinChange: try Commands.changePIN(context)
     case .pinStatus: try Commands.pinStatus(context)
+    case .attestationRequest: try Commands.requestAttestation(context)
+    case .attestationRespond: try Commands.respondToChallenge(context)
+    case .attestationInstall: try Commands.installCertificates(context)
+    case .attestationEnroll: try Commands.enrol(context)
+    case .authorityInit: try Commands.makeAuthority(context)
+    case .authorityIssue: try Commands.issue(context)
+    case .authorityList: try Commands.listCertificates(context)
+    case .authorityRevoke: try Commands.revoke(context)
+    case .authorityRenew: try Commands.renewList(context)
     case .verifyRegistration: try Commands.verifyRegistration(context)
     case .verifyAssertion: try Commands.verifyAssertion(context)
     }
@@ -86,6 +123,8 @@ enum Command: String, CaseIterable {
 
 /// Commands of two words, by their first.
 enum CommandGroup: String {
+  case attestation
+  case authority = "ca"
   case credential
   case pin
   case verify
@@ -93,6 +132,8 @@ enum CommandGroup: String {
   /// The second words.
   var kinds: [String] {
     switch self {
+    case .attestation: ["request", "respond", "install", "enroll"]
+    case .authority: ["init", "issue", "list", "revoke", "crl"]
     case .credential: ["list", "show", "delete"]
     case .pin: ["set", "change", "status"]
     case .verify: ["registration", "assertion"]
@@ -104,6 +145,8 @@ enum CommandGroup: String {
 
   var help: String {
     switch self {
+    case .attestation: Help.attestation
+    case .authority: Help.authority
     case .credential: Help.credential
     case .pin: Help.pin
     case .verify: Help.verify

@@ -37,6 +37,14 @@ package struct Console {
   package var writeError: (_ bytes: [UInt8]) -> Void
   /// Prepares a file and returns what gives it its content, whole or not at all.
   package var openOutput: (_ path: String) throws(SystemError) -> (_ bytes: [UInt8]) throws(SystemError) -> Void
+  /// Gives a file its content, whole or not at all.
+  package var replaceFile: (_ path: String, _ bytes: [UInt8], _ mode: UInt32) throws(SystemError) -> Void
+  /// Makes a folder that only its owner may use, unless it is there.
+  package var makeFolder: (_ path: String) throws(SystemError) -> Void
+  /// The names in a folder, in order; nil where there is none.
+  package var listFolder: (_ path: String) throws(SystemError) -> [String]?
+  /// Locks a file until what is returned has gone; nil where another process holds it.
+  package var lock: (_ path: String) throws(SystemError) -> AnyObject?
   /// Seconds since 1970-01-01 UTC.
   package var unixSeconds: () -> Int64
   /// Connects to a socket of the daemon.
@@ -51,7 +59,10 @@ package struct Console {
     readSecret: @escaping (String?) throws -> SecretText?,
     writeOutput: @escaping ([UInt8]) throws(SystemError) -> Void, writeError: @escaping ([UInt8]) -> Void,
     openOutput: @escaping (String) throws(SystemError) -> ([UInt8]) throws(SystemError) -> Void,
-    unixSeconds: @escaping () -> Int64,
+    replaceFile: @escaping (String, [UInt8], UInt32) throws(SystemError) -> Void,
+    makeFolder: @escaping (String) throws(SystemError) -> Void,
+    listFolder: @escaping (String) throws(SystemError) -> [String]?,
+    lock: @escaping (String) throws(SystemError) -> AnyObject?, unixSeconds: @escaping () -> Int64,
     connect: @escaping (String, Deadline) throws(ClientError) -> any FrameExchange, machine: Machine
   ) {
     self.environment = environment
@@ -64,6 +75,10 @@ package struct Console {
     self.writeOutput = writeOutput
     self.writeError = writeError
     self.openOutput = openOutput
+    self.replaceFile = replaceFile
+    self.makeFolder = makeFolder
+    self.listFolder = listFolder
+    self.lock = lock
     self.unixSeconds = unixSeconds
     self.connect = connect
     self.machine = machine

@@ -13,6 +13,15 @@ enum Help {
     case .pinSet: pinSet
     case .pinChange: pinChange
     case .pinStatus: pinStatus
+    case .attestationRequest: attestationRequest
+    case .attestationRespond: attestationRespond
+    case .attestationInstall: attestationInstall
+    case .attestationEnroll: attestationEnroll
+    case .authorityInit: authorityInit
+    case .authorityIssue: authorityIssue
+    case .authorityList: authorityList
+    case .authorityRevoke: authorityRevoke
+    case .authorityRenew: authorityRenew
     case .verifyRegistration: verifyRegistration
     case .verifyAssertion: verifyAssertion
     }
@@ -36,6 +45,15 @@ enum Help {
       pin set              set the authenticator's PIN (for the operator)
       pin change           change it
       pin status           show how many attempts are left, and more
+      attestation request  ask an attestation authority for certificates (operator)
+      attestation respond  answer its challenge
+      attestation install  put its certificates into service
+      attestation enroll   all three, where authority and runner are one machine
+      ca init              make an attestation authority (offline, without a TPM)
+      ca issue             answer a runner's request or response
+      ca list              list what was issued
+      ca revoke            revoke certificates
+      ca crl               renew the revocation list
       verify registration  check a registration as a relying party does
       verify assertion     check an assertion as a relying party does
 

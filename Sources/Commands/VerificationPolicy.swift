@@ -1,6 +1,7 @@
 internal import Crypto
 internal import Platform
 internal import RelyingParty
+internal import TPMStructures
 internal import WebAuthn
 
 /// Which origins and keys will do, by the options of `countersign verify`.
@@ -100,15 +101,7 @@ extension CommandContext {
 
   /// The blocks of a file in PEM, or the whole of another one.
   func blocks(at path: String, _ label: String, _ option: Arguments.Option) throws(CommandFailure) -> [[UInt8]] {
-    let bytes: [UInt8]
-    do {
-      bytes = try console.readFile(path, CommandContext.maximumInput + 1)
-    } catch {
-      throw fail(.usage, "\(quoted(path)) cannot be read (\(error))", "check \(option.rawValue)")
-    }
-    guard bytes.count <= CommandContext.maximumInput else {
-      throw fail(.usage, "\(quoted(path)) is longer than 1 MiB", "check \(option.rawValue)")
-    }
+    let bytes = try content(of: path, option)
     // DER begins with a SEQUENCE.
     guard bytes.first != 0x30 else { return [bytes] }
     guard let blocks = PEM.decode(bytes, label: label) else {

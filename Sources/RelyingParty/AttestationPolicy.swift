@@ -1,4 +1,5 @@
 package import Crypto
+package import TPMStructures
 
 /// The kinds of attestation statements that are verified here, by format identifier, and packed self attestation apart:
 /// it vouches for nothing but itself.

@@ -1,4 +1,5 @@
 internal import Crypto
+internal import TPMStructures
 
 extension ObjectIdentifier {
   /// id-fido-gen-ce-aaguid.

@@ -1,5 +1,6 @@
 internal import CBOR
 internal import Crypto
+internal import TPMStructures
 package import WebAuthn
 
 /// What a relying party keeps of a credential (WebAuthn section 4, "credential record").

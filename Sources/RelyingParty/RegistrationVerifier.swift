@@ -1,5 +1,6 @@
 internal import CBOR
 internal import Crypto
+internal import TPMStructures
 package import WebAuthn
 
 /// Registers a credential as a relying party does (WebAuthn section 7.1). Pure: the caller keeps records and

@@ -1,4 +1,5 @@
 internal import Crypto
+internal import TPMStructures
 package import WebAuthn
 
 /// The first step of WebAuthn section 7.1 or 7.2 that a response does not pass.

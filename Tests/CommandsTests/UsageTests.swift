@@ -6,7 +6,8 @@ import Testing
   @Test(arguments: [
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
     " credential", " credential list", " credential show", " credential delete", " pin", " pin set", " pin change",
-    " pin status",
+    " pin status", " attestation", " attestation request", " attestation respond", " attestation install",
+    " attestation enroll", " ca", " ca init", " ca issue", " ca list", " ca revoke", " ca crl",
   ])
   func helps(command: String) throws {
     for option in ["--help", "-h"] {
@@ -48,6 +49,15 @@ import Testing
     ("pin status", ["--json", "--out", "--admin-socket", "--socket", "--timeout", "--help"]),
     ("info", ["--json", "--out", "--socket", "--timeout", "--help"]),
     ("status", ["--json", "--out", "--admin-socket", "--timeout", "--help"]),
+    ("attestation request", ["--out", "--admin-socket", "--timeout", "--help"]),
+    ("attestation respond", ["--in", "--out", "--admin-socket", "--timeout", "--help"]),
+    ("attestation install", ["--in", "--admin-socket", "--timeout", "--help"]),
+    ("attestation enroll", ["--ca", "--passphrase-file", "--days", "--admin-socket", "--timeout", "--help"]),
+    ("ca init", ["--organization", "--country", "--ca", "--passphrase-file", "--help"]),
+    ("ca issue", ["--in", "--out", "--days", "--ca", "--passphrase-file", "--help"]),
+    ("ca list", ["--ca", "--json", "--out", "--help"]),
+    ("ca revoke", ["--ca", "--passphrase-file", "--help"]),
+    ("ca crl", ["--ca", "--passphrase-file", "--help"]),
     (
       "verify registration",
       [

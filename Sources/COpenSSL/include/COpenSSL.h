@@ -69,3 +69,22 @@ int cs_x509_verify(const unsigned char *parts, const size_t *counts, size_t inte
                    size_t lists, long long time, int strict, size_t *anchor);
 /// What an X509_V_ERR_ number means; never NULL.
 const char *cs_x509_reason(int error);
+
+/// AES-128-CFB with segments of a whole block and a vector of zeros, as TPMs protect their parameters; `out` takes as many
+/// bytes as there are.
+int cs_aes128cfb_encrypt(const unsigned char *key, const unsigned char *bytes, size_t count, unsigned char *out);
+
+/// RSAES-OAEP with SHA-256 for hash and mask, for the key of a DER SubjectPublicKeyInfo; `out` takes `*out_count` bytes at
+/// most, and `*out_count` is what it took.
+int cs_rsa_oaep_sha256(const unsigned char *spki, size_t spki_count, const unsigned char *label, size_t label_count,
+                       const unsigned char *bytes, size_t count, unsigned char *out, size_t *out_count);
+
+/// ECDSA with SHA-256, as a DER ECDSA-Sig-Value of at most 72 bytes.
+int cs_p256_sign(EVP_PKEY *key, const unsigned char *bytes, size_t count, unsigned char *out, size_t *out_count);
+
+/// The private key as PEM: PKCS #8 encrypted by AES-256-CBC under a key from the passphrase. `out` takes `*out_count` bytes
+/// at most.
+int cs_p256_write(EVP_PKEY *key, const unsigned char *passphrase, size_t passphrase_count, unsigned char *out,
+                  size_t *out_count);
+/// The inverse; NULL for another passphrase, and for what is no P-256 key.
+EVP_PKEY *cs_p256_read(const unsigned char *pem, size_t count, const unsigned char *passphrase, size_t passphrase_count);

@@ -17,6 +17,13 @@ package struct TPMVendor: Hashable, Sendable {
     self.init(name: String(decoding: bytes, as: UTF8.self))
   }
 
+  /// The inverse of ``init(identifier:)``, with zeros.
+  package var identifier: String {
+    let bytes = Array(name.utf8) + [UInt8](repeating: 0, count: 4 - name.utf8.count)
+    let digits = Array("0123456789ABCDEF")
+    return "id:" + String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 0xf)]] })
+  }
+
   /// - Returns: nil for names that are not of the registry
   package init?(name: String) {
     guard TPMVendor.names.contains(name) else { return nil }
@@ -29,18 +36,4 @@ package struct TPMVendor: Hashable, Sendable {
     "AMD", "ANT", "ATML", "BRCM", "CSCO", "FLYS", "GOOG", "HISI", "HPE", "HPI", "IBM", "IFX", "INTC", "LEN", "MSFT",
     "NSG", "NSM", "NTC", "NTZ", "PRIV", "QCOM", "ROCC", "SEAL", "SECE", "SMSC", "SMSN", "SNS", "STM", "TXN", "WEC",
   ]
-}
-
-/// What an attestation key's certificate says of its TPM (2.23.133.2.1 to 2.23.133.2.3).
-package struct AttestedTPM: Equatable, Sendable {
-  package var vendor: TPMVendor
-  package var model: String
-  /// In the vendor's own sense.
-  package var version: String
-
-  package init(vendor: TPMVendor, model: String, version: String) {
-    self.vendor = vendor
-    self.model = model
-    self.version = version
-  }
 }
