@@ -23,9 +23,9 @@ fi
 # What Swift links with (g++ brings the C and C++ libraries' headers and start files), what the programs link with, the
 # software TPM, what strips them, and what the relying party of the demonstration is written in.
 packages="g++ libtss2-dev libssl-dev libcbor-dev libsqlite3-dev libpsl-dev libunistring-dev zlib1g-dev swtpm binutils python3 python3-venv"
-# A TPM of other agents' making, as a stranger to the daemon sees it; a second client that we did not write; and where
-# memory is looked after.
-if [ "${1:-test}" = test ]; then packages="$packages tpm2-tools libfido2-dev valgrind"; fi
+# A TPM of other agents' making, as a stranger to the daemon sees it, and one with a maker; a second client that we did
+# not write; and where memory is looked after.
+if [ "${1:-test}" = test ]; then packages="$packages tpm2-tools swtpm-tools libfido2-dev valgrind"; fi
 
 command -v dpkg-query >/dev/null 2>&1 ||
   fail "this is no Debian or Ubuntu: install your system's equivalents of: $packages"
