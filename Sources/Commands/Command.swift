@@ -15,6 +15,7 @@ enum Command: String, CaseIterable {
   case attestationRespond = "attestation respond"
   case attestationInstall = "attestation install"
   case attestationEnroll = "attestation enroll"
+  case attestationMetadata = "attestation metadata"
   case authorityInit = "ca init"
   case authorityIssue = "ca issue"
   case authorityList = "ca list"
@@ -42,6 +43,7 @@ enum Command: String, CaseIterable {
     case .attestationRespond: [.input, .output, .adminSocket, .timeout]
     case .attestationInstall: [.input, .adminSocket, .timeout]
     case .attestationEnroll: [.authority, .days, .passphraseFile, .adminSocket, .timeout]
+    case .attestationMetadata: [.root, .output, .socket, .adminSocket, .timeout]
     case .authorityInit: [.authority, .organization, .country, .passphraseFile]
     case .authorityIssue: [.authority, .input, .output, .days, .passphraseFile]
     case .authorityList: [.authority, .json, .output]
@@ -83,6 +85,7 @@ enum Command: String, CaseIterable {
     case .attestationRespond: "cannot answer the challenge"
     case .attestationInstall: "cannot install the certificates"
     case .attestationEnroll: "cannot enrol"
+    case .attestationMetadata: "cannot make the metadata statement"
     case .authorityInit: "cannot make the authority"
     case .authorityIssue: "cannot issue"
     case .authorityList: "cannot list certificates"
@@ -110,6 +113,7 @@ enum Command: String, CaseIterable {
     case .attestationRespond: try Commands.respondToChallenge(context)
     case .attestationInstall: try Commands.installCertificates(context)
     case .attestationEnroll: try Commands.enrol(context)
+    case .attestationMetadata: try Commands.metadata(context)
     case .authorityInit: try Commands.makeAuthority(context)
     case .authorityIssue: try Commands.issue(context)
     case .authorityList: try Commands.listCertificates(context)
@@ -132,7 +136,7 @@ enum CommandGroup: String {
   /// The second words.
   var kinds: [String] {
     switch self {
-    case .attestation: ["request", "respond", "install", "enroll"]
+    case .attestation: ["request", "respond", "install", "enroll", "metadata"]
     case .authority: ["init", "issue", "list", "revoke", "crl"]
     case .credential: ["list", "show", "delete"]
     case .pin: ["set", "change", "status"]

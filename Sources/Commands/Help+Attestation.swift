@@ -20,6 +20,7 @@ extension Help {
            countersign attestation respond [OPTION]...
            countersign attestation install [OPTION]...
            countersign attestation enroll --ca DIR [OPTION]...
+           countersign attestation metadata --root FILE [OPTION]...
 
     Enrols this runner with an attestation authority, so that relying parties that
     trust the authority can check that credential keys are in this TPM. For root and
@@ -95,6 +96,25 @@ extension Help {
 
     Example:
       sudo countersign attestation enroll --ca /root/authority
+
+    """
+
+  static let attestationMetadata = """
+    Usage: countersign attestation metadata --root FILE [OPTION]...
+
+    Prints a FIDO metadata statement (version 3) of this authenticator, for relying
+    parties that take such files. It has what the running daemon says of itself.
+
+    Options:
+      --root FILE          certificate of the attestation authority, DIR/ca.pem;
+                           repeatable
+      --out FILE           write to FILE, not to standard output
+      --socket PATH        socket of the daemon; default: $COUNTERSIGN_SOCKET, else
+                           /run/countersign/ctap.sock
+    \(runnerOptions)
+
+    Example:
+      sudo countersign attestation metadata --root ca.pem --out metadata.json
 
     """
 

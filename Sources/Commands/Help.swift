@@ -17,6 +17,7 @@ enum Help {
     case .attestationRespond: attestationRespond
     case .attestationInstall: attestationInstall
     case .attestationEnroll: attestationEnroll
+    case .attestationMetadata: attestationMetadata
     case .authorityInit: authorityInit
     case .authorityIssue: authorityIssue
     case .authorityList: authorityList
@@ -49,6 +50,7 @@ enum Help {
       attestation respond  answer its challenge
       attestation install  put its certificates into service
       attestation enroll   all three, where authority and runner are one machine
+      attestation metadata print a FIDO metadata statement for relying parties
       ca init              make an attestation authority (offline, without a TPM)
       ca issue             answer a runner's request or response
       ca list              list what was issued

@@ -7,7 +7,7 @@ import Testing
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
     " credential", " credential list", " credential show", " credential delete", " pin", " pin set", " pin change",
     " pin status", " attestation", " attestation request", " attestation respond", " attestation install",
-    " attestation enroll", " ca", " ca init", " ca issue", " ca list", " ca revoke", " ca crl",
+    " attestation enroll", " attestation metadata", " ca", " ca init", " ca issue", " ca list", " ca revoke", " ca crl",
   ])
   func helps(command: String) throws {
     for option in ["--help", "-h"] {
@@ -53,6 +53,7 @@ import Testing
     ("attestation respond", ["--in", "--out", "--admin-socket", "--timeout", "--help"]),
     ("attestation install", ["--in", "--admin-socket", "--timeout", "--help"]),
     ("attestation enroll", ["--ca", "--passphrase-file", "--days", "--admin-socket", "--timeout", "--help"]),
+    ("attestation metadata", ["--root", "--out", "--socket", "--admin-socket", "--timeout", "--help"]),
     ("ca init", ["--organization", "--country", "--ca", "--passphrase-file", "--help"]),
     ("ca issue", ["--in", "--out", "--days", "--ca", "--passphrase-file", "--help"]),
     ("ca list", ["--ca", "--json", "--out", "--help"]),

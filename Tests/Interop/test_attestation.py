@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 import webauthn
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from fido2.attestation import Attestation, verify_x509_chain
+from fido2.mds3 import MetadataStatement
 from fido2.webauthn import AttestationObject
 from webauthn.helpers import bytes_to_base64url
 from webauthn.helpers.exceptions import InvalidRegistrationResponse
 from webauthn.helpers.structs import AttestationConveyancePreference, AttestationFormat
 
 from conftest import short_folder
-from harness import ME, Daemon, SoftwareTPM, sha256
+from harness import ME, Daemon, SoftwareTPM, ctap2, sha256
 
 RP_ID = "deploy.example.com"
 RULES = [
@@ -153,9 +156,6 @@ def verify_by_py_webauthn(challenge: bytes, response: str, root: bytes):
 
 
 def verify_by_fido2(response: str, root: bytes):
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     members = json.loads(response)["response"]
     attested = AttestationObject(webauthn.base64url_to_bytes(members["attestationObject"]))
     client_data_hash = sha256(webauthn.base64url_to_bytes(members["clientDataJSON"]))
@@ -281,3 +281,51 @@ def test_a_tpm_without_a_certificate_must_be_on_the_list(programs, folder):
         assert os.stat(authority.folder / "ca.key").st_mode & 0o077 == 0
     finally:
         runner.stop()
+
+
+# What the FIDO Metadata Statement 3.0 requires of a FIDO2 authenticator, and of which type.
+REQUIRED = {
+    "aaguid": str,
+    "attachmentHint": list,
+    "attestationRootCertificates": list,
+    "attestationTypes": list,
+    "authenticationAlgorithms": list,
+    "authenticatorGetInfo": dict,
+    "authenticatorVersion": int,
+    "description": str,
+    "keyProtection": list,
+    "legalHeader": str,
+    "matcherProtection": list,
+    "protocolFamily": str,
+    "publicKeyAlgAndEncodings": list,
+    "schema": int,
+    "tcDisplay": list,
+    "upv": list,
+    "userVerificationDetails": list,
+}
+
+
+def test_the_metadata_statement_is_one(world):
+    _, _, authority, runner, *_ = world
+    words = ["attestation", "metadata", "--root", str(authority.folder / "ca.pem")]
+    printed = runner.run(*words, "--admin-socket", str(runner.daemon.admin_socket)).stdout
+    members = json.loads(printed)
+    assert {name: type(members[name]) for name in REQUIRED} == REQUIRED
+    statement = MetadataStatement.from_dict(members)
+    ctap = ctap2(runner.daemon.socket)
+    with ctap.device:
+        info = ctap.info
+    assert statement.aaguid == info.aaguid
+    assert statement.protocol_family == "fido2" and statement.schema == 3
+    # One entry for every version that getInfo claims.
+    assert sorted((one.major, one.minor) for one in statement.upv) == [(1, 0), (1, 1), (1, 2)]
+    assert len(info.versions) == 3
+    assert len(statement.authentication_algorithms) == len(info.algorithms)
+    assert statement.key_protection == ["software"]
+    assert statement.attestation_types == ["attca", "basic_surrogate"]
+    root = x509.load_der_x509_certificate(statement.attestation_root_certificates[0])
+    assert root.public_bytes(Encoding.PEM) == authority.root()
+    said = members["authenticatorGetInfo"]
+    assert said["versions"] == info.versions and said["options"] == info.options
+    assert said["aaguid"] == bytes(info.aaguid).hex()
+    assert "encIdentifier" not in said
