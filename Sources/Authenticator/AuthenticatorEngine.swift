@@ -14,11 +14,13 @@ package struct AuthenticatorEnvironment: Sendable {
   package var identity: AuthenticatorIdentity
   /// Whether there is an attestation by which this one device is known, to be enabled by authenticatorConfig.
   package var offersEnterpriseAttestation: Bool
+  /// What attestation by certificate there is, and how to make it; nil where there can be none.
+  package var attestation: AttestationService?
 
   package init(
     keys: any KeyStore, store: any CredentialStore, audit: any AuditSink, time: any Timekeeper,
     random: any RandomSource, logger: Logger, identity: AuthenticatorIdentity,
-    offersEnterpriseAttestation: Bool = false
+    offersEnterpriseAttestation: Bool = false, attestation: AttestationService? = nil
   ) {
     self.keys = keys
     self.store = store
@@ -28,6 +30,7 @@ package struct AuthenticatorEnvironment: Sendable {
     self.logger = logger
     self.identity = identity
     self.offersEnterpriseAttestation = offersEnterpriseAttestation
+    self.attestation = attestation
   }
 }
 

@@ -107,6 +107,67 @@ package protocol KeyStore: Sendable {
   func save(_ record: RetryRecord, caller: Caller) async throws(KeyStoreError)
 }
 
+/// That a credential key is in the TPM, said by the TPM.
+package struct CredentialCertification: Equatable, Sendable {
+  /// TPMT_PUBLIC of the credential key.
+  package let publicArea: [UInt8]
+  /// TPMS_ATTEST.
+  package let attested: [UInt8]
+  /// A DER ECDSA-Sig-Value.
+  package let signature: [UInt8]
+
+  package init(publicArea: [UInt8], attested: [UInt8], signature: [UInt8]) {
+    self.publicArea = publicArea
+    self.attested = attested
+    self.signature = signature
+  }
+}
+
+/// The TPM's attestation key at work, at registrations. `key` is what the adapter gave when it made the key.
+package protocol CredentialAttester: Sendable {
+  /// Certifies a credential key (TPM2_Certify). `data`, at most 64 bytes, goes along in `extraData`.
+  func certify(
+    _ credential: CredentialKey, data: [UInt8], with key: [UInt8], caller: Caller, presence: borrowing Presence
+  ) async throws(KeyStoreError) -> CredentialCertification
+
+  /// Signs a message of at most 1024 bytes by ECDSA with SHA-256.
+  ///
+  /// - Returns: a DER ECDSA-Sig-Value
+  func sign(
+    _ message: [UInt8], with key: [UInt8], caller: Caller, presence: borrowing Presence
+  ) async throws(KeyStoreError) -> [UInt8]
+}
+
+/// The attestation key in service, with its certificates, leaf first.
+package struct InstalledAttestation: Equatable, Sendable {
+  /// For ``CredentialAttester``.
+  package var key: [UInt8]
+  /// For statements of format `tpm`; DER.
+  package var tpm: [[UInt8]]
+  /// For statements of format `packed`; DER.
+  package var packed: [[UInt8]]
+
+  package init(key: [UInt8], tpm: [[UInt8]], packed: [[UInt8]]) {
+    self.key = key
+    self.tpm = tpm
+    self.packed = packed
+  }
+}
+
+/// Attestation by certificate.
+package struct AttestationService: Sendable {
+  package var attester: any CredentialAttester
+  /// What is in service at this moment; nil where nothing is.
+  package var inService: @Sendable () -> InstalledAttestation?
+
+  package init(
+    attester: any CredentialAttester, inService: @escaping @Sendable () -> InstalledAttestation?
+  ) {
+    self.attester = attester
+    self.inService = inService
+  }
+}
+
 /// One credential: a key pair, its RP ID, its user and its settings.
 package struct Credential: Equatable, Sendable {
   /// nil where it was made by U2F, which tells no more than a hash.

@@ -107,23 +107,17 @@ extension AuthenticatorEngine {
     draft.flags = data.flags.rawValue
     draft.signatureCounter = data.signatureCounter
 
-    // Packed self-attestation (WebAuthn section 8.2): the credential key signs.
     let signed = data.encoded()
     let largeBlobKey = credential.hasLargeBlobKey ? try largeBlobKey(of: credential) : nil
-    let isAttested = AttestationPreference(request.attestationFormatsPreference) == .packed
-    var statement = CBORMap()
-    if isAttested {
-      let signature = try await sign(
-        signed + request.clientDataHash, with: credential, presence, recording: draft, for: caller)
-      statement = ["alg": .integer(new.algorithm.rawValue), "sig": .bytes(signature)]
-    } else {
-      try await record(draft)
-    }
+    let choice = AttestationChoice(
+      request.attestationFormatsPreference, installed: environment.attestation?.inService())
+    let statement = try await statement(
+      choice, of: signed + request.clientDataHash, about: credential, presence, recording: draft, for: caller)
     // It may replace another one: not for a caller who is gone and would never learn of it.
     try refuseCancelled()
     try await keep(credential)
     return MakeCredentialResponse(
-      format: isAttested ? "packed" : "none", authenticatorData: signed, attestationStatement: statement,
+      format: choice.format, authenticatorData: signed, attestationStatement: statement,
       largeBlobKey: largeBlobKey)
   }
 
@@ -186,17 +180,6 @@ private struct NewCredential {
   let algorithm: COSEAlgorithm
   let extensions: CheckedCreationExtensions
   let isVerified: Bool
-}
-
-/// What a relying party prefers of the attestation formats that are here (CTAP 2.2, attestationFormatsPreference).
-private enum AttestationPreference: String {
-  case packed
-  case none
-
-  /// The first of the list that is known; packed where none is, or nothing is preferred.
-  init(_ formats: [String]?) {
-    self = formats?.lazy.compactMap(AttestationPreference.init(rawValue:)).first ?? .packed
-  }
 }
 
 /// A name as it is stored: at most 64 bytes, cut between characters (CTAP 2.1 section 6.1.2 lets authenticators cut

@@ -24,12 +24,17 @@ extension AuthenticatorEngine {
     } catch {
       throw Failure(error)
     }
+    try await durable(ticket)
+    return signature
+  }
+
+  /// Waits until a record is on disk.
+  func durable(_ ticket: any AuditTicket) async throws(Failure) {
     do {
       try await ticket.durable()
     } catch {
       throw Failure(error)
     }
-    return signature
   }
 
   /// The signature counter for one signature of this credential.
@@ -68,10 +73,6 @@ extension AuthenticatorEngine {
 
   /// Makes a record durable that no signature waits for.
   func record(_ record: AuditRecord) async throws(Failure) {
-    do {
-      try await submit(record).durable()
-    } catch {
-      throw Failure(error)
-    }
+    try await durable(submit(record))
   }
 }

@@ -38,6 +38,27 @@ package struct AdminClient {
     try ask(["request": "deleteCredential", "id": .string(Base64URL.encode(id))], until: deadline)
   }
 
+  /// What the runner asks of an attestation authority.
+  package func attestationRequest(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "attestationRequest"], until: deadline)
+  }
+
+  /// Its answer to a challenge, in `file`.
+  package func attestationRespond(
+    to file: JSONValue, until deadline: Deadline
+  ) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "attestationRespond", "file": .string(AdminClient.text(file))], until: deadline)
+  }
+
+  /// Puts certificates into service.
+  package func attestationInstall(
+    _ file: JSONValue, until deadline: Deadline
+  ) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "attestationInstall", "file": .string(AdminClient.text(file))], until: deadline)
+  }
+
+  private static func text(_ file: JSONValue) -> String { String(decoding: file.serialized(), as: UTF8.self) }
+
   private func ask(_ request: [String: JSONValue], until deadline: Deadline) throws(ClientError) -> [String: JSONValue]
   {
     let answer = try connection.exchange(

@@ -35,18 +35,39 @@ struct Arguments {
     case job = "--job"
     case since = "--since"
     case until = "--until"
+    case root = "--root"
+    case revocationList = "--crl"
+    case aaguid = "--aaguid"
+    case vendor = "--vendor"
+    case format = "--format"
+    case topOrigin = "--top-origin"
+    case deviceBound = "--device-bound"
+    case authority = "--ca"
+    case organization = "--organization"
+    case country = "--country"
+    case days = "--days"
+    case passphraseFile = "--passphrase-file"
     case help = "--help"
 
-    var takesValue: Bool { self != .json && self != .yes && self != .help }
+    var takesValue: Bool { self != .json && self != .yes && self != .deviceBound && self != .help }
+
+    /// Whether it may be there more than once.
+    fileprivate var isRepeatable: Bool {
+      switch self {
+      case .root, .revocationList, .aaguid, .vendor, .format, .topOrigin: true
+      default: false
+      }
+    }
   }
 
-  private(set) var values: [Option: String] = [:]
+  /// In the order given.
+  private var values: [Option: [String]] = [:]
   /// What stands there without an option's name; nil where the command takes no such thing.
   private(set) var operand: String?
   /// File names that stand there so, where the command takes any.
   private(set) var files: [String] = []
 
-  /// Takes `--option VALUE` and `--option=VALUE`, each at most once.
+  /// Takes `--option VALUE` and `--option=VALUE`, most of them at most once.
   ///
   /// - Parameters:
   ///   - words: what follows the name of the command
@@ -74,14 +95,14 @@ struct Arguments {
       let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
       guard let option = word == "-h" ? .help : Option(rawValue: parts[0]), allowed.contains(option) || option == .help
       else { throw .usage("unknown option \(parts[0]) of \(command)", remedy) }
-      guard values[option] == nil else { throw .usage("\(parts[0]) is there twice", remedy) }
+      guard values[option] == nil || option.isRepeatable else { throw .usage("\(parts[0]) is there twice", remedy) }
       if !option.takesValue {
         guard parts.count == 1 else { throw .usage("\(parts[0]) takes no value", remedy) }
-        values[option] = ""
+        values[option] = [""]
       } else if parts.count == 2 {
-        values[option] = parts[1]
+        values[option, default: []].append(parts[1])
       } else if let value = words.popFirst() {
-        values[option] = value
+        values[option, default: []].append(value)
       } else {
         throw .usage("\(parts[0]) lacks its value", remedy)
       }
@@ -96,7 +117,10 @@ struct Arguments {
     Option(rawValue: word) == nil && word.utf8.count >= 22 && Base64URL.decode(word) != nil
   }
 
-  subscript(option: Option) -> String? { values[option] }
+  subscript(option: Option) -> String? { values[option]?.first }
+
+  /// Of an option that may be repeated.
+  func all(_ option: Option) -> [String] { values[option] ?? [] }
 
   func has(_ option: Option) -> Bool { values[option] != nil }
 }

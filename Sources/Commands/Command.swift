@@ -15,6 +15,16 @@ enum Command: String, CaseIterable {
   case auditShow = "audit show"
   case auditVerify = "audit verify"
   case auditKey = "audit key"
+  case attestationRequest = "attestation request"
+  case attestationRespond = "attestation respond"
+  case attestationInstall = "attestation install"
+  case attestationEnroll = "attestation enroll"
+  case attestationMetadata = "attestation metadata"
+  case authorityInit = "ca init"
+  case authorityIssue = "ca issue"
+  case authorityList = "ca list"
+  case authorityRevoke = "ca revoke"
+  case authorityRenew = "ca crl"
   case verifyRegistration = "verify registration"
   case verifyAssertion = "verify assertion"
 
@@ -40,8 +50,22 @@ enum Command: String, CaseIterable {
       ]
     case .auditVerify: [.key, .json, .output, .adminSocket, .timeout]
     case .auditKey: [.output, .adminSocket, .timeout]
-    case .verifyRegistration: [.options, .response, .origin, .output]
-    case .verifyAssertion: [.options, .response, .credential, .origin, .output]
+    case .attestationRequest: [.output, .adminSocket, .timeout]
+    case .attestationRespond: [.input, .output, .adminSocket, .timeout]
+    case .attestationInstall: [.input, .adminSocket, .timeout]
+    case .attestationEnroll: [.authority, .days, .passphraseFile, .adminSocket, .timeout]
+    case .attestationMetadata: [.root, .output, .socket, .adminSocket, .timeout]
+    case .authorityInit: [.authority, .organization, .country, .passphraseFile]
+    case .authorityIssue: [.authority, .input, .output, .days, .passphraseFile]
+    case .authorityList: [.authority, .json, .output]
+    case .authorityRevoke: [.authority, .passphraseFile]
+    case .authorityRenew: [.authority, .passphraseFile]
+    case .verifyRegistration:
+      [
+        .options, .response, .origin, .topOrigin, .root, .revocationList, .aaguid, .vendor, .format, .deviceBound,
+        .json, .output,
+      ]
+    case .verifyAssertion: [.options, .response, .credential, .origin, .topOrigin, .deviceBound, .json, .output]
     }
   }
 
@@ -50,6 +74,7 @@ enum Command: String, CaseIterable {
     switch self {
     case .credentialShow, .credentialDelete: "credential ID"
     case .completion: "shell"
+    case .authorityRevoke: "serial number or attestation key"
     default: nil
     }
   }
@@ -75,6 +100,16 @@ enum Command: String, CaseIterable {
     case .auditShow: "cannot show the audit log"
     case .auditVerify: "audit log not verified"
     case .auditKey: "cannot get the audit log's key"
+    case .attestationRequest: "cannot make the attestation request"
+    case .attestationRespond: "cannot answer the challenge"
+    case .attestationInstall: "cannot install the certificates"
+    case .attestationEnroll: "cannot enrol"
+    case .attestationMetadata: "cannot make the metadata statement"
+    case .authorityInit: "cannot make the authority"
+    case .authorityIssue: "cannot issue"
+    case .authorityList: "cannot list certificates"
+    case .authorityRevoke: "cannot revoke"
+    case .authorityRenew: "cannot renew the revocation list"
     case .verifyRegistration: "registration not verified"
     case .verifyAssertion: "assertion not verified"
     }
@@ -97,6 +132,16 @@ enum Command: String, CaseIterable {
     case .auditShow: try Commands.showAudit(context)
     case .auditVerify: try Commands.verifyAudit(context)
     case .auditKey: try Commands.auditKey(context)
+    case .attestationRequest: try Commands.requestAttestation(context)
+    case .attestationRespond: try Commands.respondToChallenge(context)
+    case .attestationInstall: try Commands.installCertificates(context)
+    case .attestationEnroll: try Commands.enrol(context)
+    case .attestationMetadata: try Commands.metadata(context)
+    case .authorityInit: try Commands.makeAuthority(context)
+    case .authorityIssue: try Commands.issue(context)
+    case .authorityList: try Commands.listCertificates(context)
+    case .authorityRevoke: try Commands.revoke(context)
+    case .authorityRenew: try Commands.renewList(context)
     case .verifyRegistration: try Commands.verifyRegistration(context)
     case .verifyAssertion: try Commands.verifyAssertion(context)
     }
@@ -106,6 +151,8 @@ enum Command: String, CaseIterable {
 /// Commands of two words, by their first.
 enum CommandGroup: String {
   case audit
+  case attestation
+  case authority = "ca"
   case credential
   case pin
   case verify
@@ -114,6 +161,8 @@ enum CommandGroup: String {
   var kinds: [String] {
     switch self {
     case .audit: ["show", "verify", "key"]
+    case .attestation: ["request", "respond", "install", "enroll", "metadata"]
+    case .authority: ["init", "issue", "list", "revoke", "crl"]
     case .credential: ["list", "show", "delete"]
     case .pin: ["set", "change", "status"]
     case .verify: ["registration", "assertion"]
@@ -126,6 +175,8 @@ enum CommandGroup: String {
   var help: String {
     switch self {
     case .audit: Help.audit
+    case .attestation: Help.attestation
+    case .authority: Help.authority
     case .credential: Help.credential
     case .pin: Help.pin
     case .verify: Help.verify

@@ -58,7 +58,7 @@ func deleteCredential(_ context: CommandContext) throws(CommandFailure) {
 // MARK: Parts
 
 /// The management socket, with a new time limit for each request: a person may think in between.
-private struct AdminSession {
+struct AdminSession {
   let context: CommandContext
   private let client: AdminClient
 

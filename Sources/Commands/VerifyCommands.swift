@@ -13,15 +13,19 @@ func verifyRegistration(_ context: CommandContext) throws(CommandFailure) {
     try RegistrationResponseJSON(parsing: bytes)
   }
   let (origin, relyingPartyID) = try page(options.relyingPartyID, context)
+  let policy = try policy(context, attestation: attestationPolicy(context))
   let output = try context.prepareOutput()
   let record: CredentialRecord
   do {
     record = try RegistrationVerifier.verify(
-      response, of: options, origin: origin.description, relyingPartyID: relyingPartyID)
+      response, of: options, origin: origin.description, relyingPartyID: relyingPartyID, under: policy)
   } catch {
-    throw context.fail(.verificationFailed, "\(error)", "do not trust this response")
+    throw refusal(error, context)
   }
   try output(record.json.line)
+  if !context.arguments.has(.json) {
+    for sentence in record.proven { context.console.writeError([UInt8]("countersign: proven: \(sentence)\n".utf8)) }
+  }
 }
 
 /// `countersign verify assertion`.
@@ -37,15 +41,26 @@ func verifyAssertion(_ context: CommandContext) throws(CommandFailure) {
     try AuthenticationResponseJSON(parsing: bytes)
   }
   let (origin, relyingPartyID) = try page(options.relyingPartyID, context)
+  let policy = try policy(context, attestation: .unattested)
   let output = try context.prepareOutput()
   let updated: CredentialRecord
   do {
     updated = try AssertionVerifier.verify(
-      response, of: options, by: record, origin: origin.description, relyingPartyID: relyingPartyID)
+      response, of: options, by: record, origin: origin.description, relyingPartyID: relyingPartyID, under: policy)
   } catch {
-    throw context.fail(.verificationFailed, "\(error)", "do not trust this response")
+    throw refusal(error, context)
   }
   try output(updated.json.line)
+  if !context.arguments.has(.json) {
+    let user = updated.userVerified ? "present and verified" : "present"
+    context.console.writeError(
+      [UInt8]("countersign: proven: the credential's key signed this challenge; the user counts as \(user)\n".utf8))
+  }
+}
+
+private func refusal(_ error: VerificationError, _ context: CommandContext) -> CommandFailure {
+  context.fail(
+    .verificationFailed, "\(error) (WebAuthn section \(error.requirement))", "do not trust this response")
 }
 
 /// Standard input can be one of the files only.

@@ -15,6 +15,13 @@ struct AdminService: FrameService {
     var id: String?
     /// Of `credentials`: where the page before this one ended.
     var after: Int64?
+    /// Of `attestationRespond` and `attestationInstall`: the file, JSON as text.
+    var file: String?
+  }
+
+  private struct FileAnswer: Codable {
+    /// JSON as text; nil where there is nothing to pass on.
+    var file: String?
   }
 
   private struct Problem: Codable, Error {
@@ -38,6 +45,8 @@ struct AdminService: FrameService {
   /// The daemon's own effective user, which may ask beside root.
   let owner: UInt32
   let engine: AuthenticatorEngine
+  /// nil in tests that have none.
+  var attestation: AttestationKeeper?
   let status: @Sendable () async -> StatusReport
   let auditLog: @Sendable () async -> AuditReport
 
@@ -83,11 +92,18 @@ struct AdminService: FrameService {
       case "deleteCredential":
         let removed = try await engine.removeCredential(id: try credentialID(request), for: caller)
         return encode(OneCredential(credential: removed.map(CredentialReport.init)))
+      case "attestationRequest":
+        return encode(FileAnswer(file: text(try await enrolment().request(for: caller))))
+      case "attestationRespond":
+        return encode(FileAnswer(file: text(try await enrolment().respond(to: try file(request), for: caller))))
+      case "attestationInstall":
+        try await enrolment().install(try file(request))
+        return encode(FileAnswer())
       default:
         return encode(
           Problem(
-            error: "unknown request: this daemon knows \"status\", \"audit\", \"credentials\", \"credential\" "
-              + "and \"deleteCredential\""))
+            error: "unknown request: this daemon knows \"status\", \"audit\", \"credentials\", \"credential\", "
+              + "\"deleteCredential\", \"attestationRequest\", \"attestationRespond\" and \"attestationInstall\""))
       }
     } catch let problem as Problem {
       return encode(problem)
@@ -102,6 +118,20 @@ struct AdminService: FrameService {
     }
     return id
   }
+
+  private func enrolment() throws(Problem) -> AttestationKeeper {
+    guard let attestation else { throw Problem(error: "this daemon has no attestation") }
+    return attestation
+  }
+
+  private func file(_ request: Request) throws(Problem) -> JSONValue {
+    guard let text = request.file, let value = try? JSONValue.parse(Array(text.utf8)) else {
+      throw Problem(error: "the key \"file\" is no JSON as text")
+    }
+    return value
+  }
+
+  private func text(_ file: JSONValue) -> String { String(decoding: file.serialized(), as: UTF8.self) }
 
   private func encode(_ value: some Encodable) -> FrameReply {
     let encoder = JSONEncoder()

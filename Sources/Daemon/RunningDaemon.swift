@@ -23,6 +23,7 @@ final class RunningDaemon: Sendable {
   private let notary: AuditNotary
   private let keys: TPMKeyStore
   private let engine: AuthenticatorEngine
+  private let attestation: AttestationKeeper
   private let jobs: SocketServer<CTAPService>
   private let administration: SocketServer<AdminService>
   private let report: StatusReporter
@@ -75,7 +76,7 @@ final class RunningDaemon: Sendable {
   private init(
     _ configured: Configured, _ settings: Settings, _ logger: Logger, _ database: CredentialDatabase,
     _ audit: AuditFile, _ keys: TPMKeyStore
-  ) throws(SystemError) {
+  ) throws {
     self.configured = configured
     self.settings = settings
     self.logger = logger
@@ -84,10 +85,15 @@ final class RunningDaemon: Sendable {
     self.keys = keys
     notary = AuditNotary(file: audit, signer: keys, settings: settings.audit, clock: SystemTime(), log: logger)
     loop = try EventLoop(name: "sockets")
+    let identity: AuthenticatorIdentity = keys.status.nature == .hardware ? .hardware : .software
+    let attestation = try AttestationKeeper(
+      stateDirectory: settings.stateDirectory, keys: keys, identity: identity, clock: SystemTime(), log: logger)
+    self.attestation = attestation
     engine = AuthenticatorEngine(
       environment: AuthenticatorEnvironment(
         keys: keys, store: database, audit: audit, time: SystemTime(), random: SystemRandom(), logger: logger,
-        identity: keys.status.nature == .hardware ? .hardware : .software),
+        identity: identity,
+        attestation: AttestationService(attester: keys, inService: { attestation.inService() })),
       judge: settings.rules, executor: loop)
     jobs = SocketServer(
       loop: loop, service: CTAPService(engine: engine), settings: RunningDaemon.jobSettings(settings), log: logger)
@@ -97,7 +103,7 @@ final class RunningDaemon: Sendable {
     administration = SocketServer(
       loop: loop,
       service: AdminService(
-        owner: geteuid(), engine: engine, status: report.make,
+        owner: geteuid(), engine: engine, attestation: attestation, status: report.make,
         auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make),
       settings: RunningDaemon.administrationSettings, log: logger)
   }

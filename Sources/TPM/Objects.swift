@@ -139,7 +139,7 @@ extension TPMContext {
       esys, ESYS_TR_NONE, ESYS_TR_PASSWORD, noSession, noSession, &sensitive, &template, &outside, &selection)
   }
 
-  private mutating func create(
+  mutating func create(
     _ template: TPMT_PUBLIC, _ sensitive: inout TPM2B_SENSITIVE_CREATE, under parent: TPMReference,
     session: TPMSession
   ) throws(TPMError) -> (wrapped: WrappedObject, area: TPMT_PUBLIC) {
@@ -222,15 +222,17 @@ extension TPMContext {
     _ body: (inout TPMContext) throws(TPMError) -> Result
   ) throws(TPMError) -> Result {
     try setAuthorization(of: reference, to: value)
-    defer {
-      // tpm2-tss copies the whole structure, so that zeros overwrite what it kept.
-      var empty = TPM2B_AUTH()
-      unsafe _ = Esys_TR_SetAuth(esys, reference.raw, &empty)
-    }
+    defer { forgetAuthorization(of: reference) }
     return try body(&self)
   }
 
-  private mutating func setAuthorization(
+  /// tpm2-tss copies the whole structure, so that zeros overwrite what it kept.
+  mutating func forgetAuthorization(of reference: TPMReference) {
+    var empty = TPM2B_AUTH()
+    unsafe _ = Esys_TR_SetAuth(esys, reference.raw, &empty)
+  }
+
+  mutating func setAuthorization(
     of reference: TPMReference, to value: borrowing SecretBytes
   ) throws(TPMError) {
     var authorization = TPM2B_AUTH()
@@ -278,7 +280,7 @@ private func padded(_ bytes: [UInt8], to size: Int) -> [UInt8] {
   [UInt8](repeating: 0, count: size - bytes.count) + bytes
 }
 
-private func marshal(_ area: TPMT_PUBLIC) throws(TPMError) -> [UInt8] {
+func marshal(_ area: TPMT_PUBLIC) throws(TPMError) -> [UInt8] {
   var area = area
   var buffer = [UInt8](repeating: 0, count: MemoryLayout<TPMT_PUBLIC>.size)
   var offset = 0

@@ -110,7 +110,7 @@ extension TPMContext {
   }
 }
 
-private func read(_ signature: TPMT_SIGNATURE) throws(TPMError) -> TPMSignature {
+func read(_ signature: TPMT_SIGNATURE) throws(TPMError) -> TPMSignature {
   switch signature.sigAlg {
   case TPM2_ALG_ID(TPM2_ALG_ECDSA):
     let value = unsafe signature.signature.ecdsa

@@ -135,9 +135,9 @@ final class OpenTPM {
     return reference
   }
 
-  /// Unloads until a command has its slots: one for the storage root key, one for the object that it works on.
-  private func makeRoom() {
-    while loaded.count > max(slots - 2, 0), let entry = loaded.removeLeastRecentlyUsed() {
+  /// Unloads until a command has its slots: one for the storage root key, and those for the objects that it works on.
+  func makeRoom(for objects: Int = 1) {
+    while loaded.count > max(slots - 1 - objects, 0), let entry = loaded.removeLeastRecentlyUsed() {
       context.release(entry.reference)
     }
   }

@@ -6,7 +6,8 @@ import Testing
   @Test(arguments: [
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
     " credential", " credential list", " credential show", " credential delete", " pin", " pin set", " pin change",
-    " pin status", " completion",
+    " pin status", " completion", " attestation", " attestation request", " attestation respond", " attestation install",
+    " attestation enroll", " attestation metadata", " ca", " ca init", " ca issue", " ca list", " ca revoke", " ca crl",
   ])
   func helps(command: String) throws {
     for option in ["--help", "-h"] {
@@ -49,8 +50,30 @@ import Testing
     ("info", ["--json", "--out", "--socket", "--timeout", "--help"]),
     ("status", ["--json", "--out", "--admin-socket", "--timeout", "--help"]),
     ("completion", ["--program", "--out", "--help"]),
-    ("verify registration", ["--options", "--response", "--origin", "--out", "--help"]),
-    ("verify assertion", ["--options", "--credential", "--response", "--origin", "--out", "--help"]),
+    ("attestation request", ["--out", "--admin-socket", "--timeout", "--help"]),
+    ("attestation respond", ["--in", "--out", "--admin-socket", "--timeout", "--help"]),
+    ("attestation install", ["--in", "--admin-socket", "--timeout", "--help"]),
+    ("attestation enroll", ["--ca", "--passphrase-file", "--days", "--admin-socket", "--timeout", "--help"]),
+    ("attestation metadata", ["--root", "--out", "--socket", "--admin-socket", "--timeout", "--help"]),
+    ("ca init", ["--organization", "--country", "--ca", "--passphrase-file", "--help"]),
+    ("ca issue", ["--in", "--out", "--days", "--ca", "--passphrase-file", "--help"]),
+    ("ca list", ["--ca", "--json", "--out", "--help"]),
+    ("ca revoke", ["--ca", "--passphrase-file", "--help"]),
+    ("ca crl", ["--ca", "--passphrase-file", "--help"]),
+    (
+      "verify registration",
+      [
+        "--options", "--response", "--origin", "--top-origin", "--root", "--crl", "--format", "--aaguid", "--vendor",
+        "--device-bound", "--json", "--out", "--help",
+      ]
+    ),
+    (
+      "verify assertion",
+      [
+        "--options", "--credential", "--response", "--origin", "--top-origin", "--device-bound", "--json", "--out",
+        "--help",
+      ]
+    ),
   ])
   func helpNamesExactlyTheOptions(command: String, options: [String]) {
     let transcript = Transcript()
