@@ -79,7 +79,7 @@ extension AuthenticatorEngine {
       let signature = try await sign(message, with: credential, presence, recording: record, for: caller)
       return ["alg": .integer(algorithm), "sig": .bytes(signature)]
     case .packed(let installed):
-      let ticket = environment.audit.submit(record)
+      let ticket = submit(record)
       let signature: [UInt8]
       do {
         signature = try await attester().sign(message, with: installed.key, caller: caller, presence: presence)
@@ -90,7 +90,7 @@ extension AuthenticatorEngine {
       return ["alg": attestationAlgorithm, "sig": .bytes(signature), "x5c": path(installed.packed)]
     case .tpm(let installed):
       // WebAuthn section 8.3: the hash is that of alg.
-      let ticket = environment.audit.submit(record)
+      let ticket = submit(record)
       let certification: CredentialCertification
       do {
         certification = try await attester().certify(

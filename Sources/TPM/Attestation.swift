@@ -65,10 +65,11 @@ extension TPMContext {
     return try unsafe statement(attested, signature, "TPM2_Certify")
   }
 
-  /// TPM2_Quote over PCRs of the SHA-256 bank.
+  /// TPM2_Quote over PCRs of the SHA-256 bank, with the TPM's clock and its counts of resets. TPM2_GetTime says these
+  /// alone and takes the endorsement hierarchy's authorization besides.
   ///
   /// - Parameters:
-  ///   - pcrs: numbers below 24
+  ///   - pcrs: numbers below 24; none at all where only the clock is wanted
   ///   - data: qualifyingData, at most 64 bytes
   ///   - key: an attestation key, loaded
   ///   - authorization: of the attestation key
@@ -184,6 +185,7 @@ private func pcrSelection(_ pcrs: [Int]) -> TPML_PCR_SELECTION {
   one.sizeofSelect = UInt8(bits.count)
   fill(&one.pcrSelect, from: bits.span)
   var selection = TPML_PCR_SELECTION()
+  guard !pcrs.isEmpty else { return selection }
   selection.count = 1
   unsafe withUnsafeMutableBytes(of: &selection.pcrSelections) {
     unsafe $0.storeBytes(of: one, as: TPMS_PCR_SELECTION.self)

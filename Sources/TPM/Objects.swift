@@ -100,30 +100,13 @@ extension TPMContext {
   package mutating func createKey(
     _ kind: TPMKeyKind, under parent: TPMReference, session: TPMSession, authorization: borrowing SecretBytes
   ) throws(TPMError) -> (wrapped: WrappedObject, publicKey: TPMPublicKey) {
-    try createKey(kind, publicArea(for: kind), under: parent, session: session, authorization: authorization)
-  }
-
-  /// Creates the key for ``quote(_:with:authorization:)``: ECC P-256, restricted. Else as
-  /// ``createKey(_:under:session:authorization:)``.
-  ///
-  /// - Throws: ``TPMError``
-  package mutating func createAuditKey(
-    under parent: TPMReference, session: TPMSession, authorization: borrowing SecretBytes
-  ) throws(TPMError) -> (wrapped: WrappedObject, publicKey: TPMPublicKey) {
-    try createKey(.eccP256, publicAreaForAuditKey(), under: parent, session: session, authorization: authorization)
-  }
-
-  private mutating func createKey(
-    _ kind: TPMKeyKind, _ template: TPMT_PUBLIC, under parent: TPMReference, session: TPMSession,
-    authorization: borrowing SecretBytes
-  ) throws(TPMError) -> (wrapped: WrappedObject, publicKey: TPMPublicKey) {
     var sensitive = TPM2B_SENSITIVE_CREATE()
     defer { wipe(&sensitive) }
     authorization.reveal { span in
       sensitive.sensitive.userAuth.size = UInt16(span.count)
       fill(&sensitive.sensitive.userAuth.buffer, from: span)
     }
-    let (wrapped, area) = try create(template, &sensitive, under: parent, session: session)
+    let (wrapped, area) = try create(publicArea(for: kind), &sensitive, under: parent, session: session)
     guard let publicKey = publicKey(kind, of: area) else { throw TPMError.malformedResponse("TPM2_Create") }
     return (wrapped, publicKey)
   }

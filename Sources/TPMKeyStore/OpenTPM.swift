@@ -152,33 +152,6 @@ final class OpenTPM {
     evict { _ in true }
   }
 
-  /// Creates the key that signs the audit log.
-  ///
-  /// - Throws: ``TPMError``
-  func createAuditKey(authorization: SharedSecret) throws(TPMError) -> WrappedObject {
-    let parent = try requireParent()
-    makeRoom()
-    return try withMemory { () throws(TPMError) in
-      try context.withSession(saltedWith: parent, encrypting: .command) { context, session throws(TPMError) in
-        try context.createAuditKey(under: parent, session: session, authorization: authorization.bytes).wrapped
-      }
-    }
-  }
-
-  /// Signs what the TPM has to say, with a key that is loaded for that and unloaded again: three commands, a few times an
-  /// hour, which must not cost the jobs' keys their places for long.
-  ///
-  /// - Throws: ``TPMError``
-  func quote(_ data: [UInt8], with object: WrappedObject, authorization: SharedSecret) throws(TPMError) -> TPMQuote {
-    let parent = try requireParent()
-    makeRoom()
-    return try withMemory { () throws(TPMError) in
-      let key = try context.load(object, under: parent)
-      defer { context.release(key) }
-      return try context.quote(data, with: key, authorization: authorization.bytes)
-    }
-  }
-
   // MARK: Sealed data
 
   /// Seals data under the storage root key.

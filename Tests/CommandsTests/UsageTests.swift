@@ -6,7 +6,8 @@ import Testing
   @Test(arguments: [
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
     " credential", " credential list", " credential show", " credential delete", " pin", " pin set", " pin change",
-    " pin status", " completion", " attestation", " attestation request", " attestation respond", " attestation install",
+    " pin status", " completion", " attestation", " attestation request", " attestation respond",
+    " attestation install",
     " attestation enroll", " attestation metadata", " ca", " ca init", " ca issue", " ca list", " ca revoke", " ca crl",
   ])
   func helps(command: String) throws {
