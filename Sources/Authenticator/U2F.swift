@@ -95,6 +95,7 @@ extension AuthenticatorEngine {
       else { throw Failure(.noCredentials, "no such credential") }
       draft.relyingPartyID = credential.relyingPartyID
       draft.credentialID = credential.id
+      guard credential.state != .disabled else { throw .disabledCredential }
       if control == .checkOnly { throw Failure(.upRequired, "check only: the key handle is known") }
       let userPresence: UInt8 = control == .enforceUserPresence ? 1 : 0
       let counter = try await counter(for: credential.signatureCounter, caller: caller)

@@ -2,6 +2,16 @@ internal import CTAPHID
 package import Platform
 package import WebAuthn
 
+/// What the operator does with a credential that stays.
+package enum CredentialChange: Sendable {
+  case disable
+  case enable
+  /// Keeps it, enabled, beside the credential that takes its place.
+  case keepBeside
+  /// Gives it the operator's own name; none where it is empty.
+  case rename(String)
+}
+
 /// A client of the management socket: JSON objects in frames of one command.
 package struct AdminClient {
   private let connection: any FrameExchange
@@ -31,6 +41,22 @@ package struct AdminClient {
   /// `credential` as it was, unless there was none with that ID.
   package func deleteCredential(id: [UInt8], until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
     try ask(["request": "deleteCredential", "id": .string(Base64URL.encode(id))], until: deadline)
+  }
+
+  /// `credential` as it is then, unless there is none with that ID.
+  package func changeCredential(
+    id: [UInt8], _ change: CredentialChange, until deadline: Deadline
+  ) throws(ClientError) -> [String: JSONValue] {
+    var request: [String: JSONValue] = ["id": .string(Base64URL.encode(id))]
+    switch change {
+    case .disable: request["request"] = "disableCredential"
+    case .enable: request["request"] = "enableCredential"
+    case .keepBeside: request["request"] = "setCredentialOutgoing"
+    case .rename(let label):
+      request["request"] = "renameCredential"
+      request["label"] = .string(label)
+    }
+    return try ask(request, until: deadline)
   }
 
   private func ask(_ request: [String: JSONValue], until deadline: Deadline) throws(ClientError) -> [String: JSONValue]

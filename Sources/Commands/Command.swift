@@ -8,6 +8,9 @@ enum Command: String, CaseIterable {
   case credentialList = "credential list"
   case credentialShow = "credential show"
   case credentialDelete = "credential delete"
+  case credentialDisable = "credential disable"
+  case credentialEnable = "credential enable"
+  case credentialRename = "credential rename"
   case pinSet = "pin set"
   case pinChange = "pin change"
   case pinStatus = "pin status"
@@ -25,6 +28,8 @@ enum Command: String, CaseIterable {
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
     case .credentialDelete: [.yes, .json, .output, .adminSocket, .timeout]
+    case .credentialDisable, .credentialEnable: [.json, .output, .adminSocket, .timeout]
+    case .credentialRename: [.label, .json, .output, .adminSocket, .timeout]
     case .pinSet: [.pinFile, .pinCredential, .adminSocket, .socket, .timeout]
     case .pinChange:
       [.pinFile, .pinCredential, .newPINFile, .newPINCredential, .adminSocket, .socket, .timeout]
@@ -37,7 +42,8 @@ enum Command: String, CaseIterable {
   /// What it takes besides options.
   var operandName: String? {
     switch self {
-    case .credentialShow, .credentialDelete: "credential ID"
+    case .credentialShow, .credentialDelete, .credentialDisable, .credentialEnable, .credentialRename:
+      "credential ID"
     default: nil
     }
   }
@@ -53,6 +59,9 @@ enum Command: String, CaseIterable {
     case .credentialList: "cannot list credentials"
     case .credentialShow: "cannot show the credential"
     case .credentialDelete: "cannot delete the credential"
+    case .credentialDisable: "cannot disable the credential"
+    case .credentialEnable: "cannot enable the credential"
+    case .credentialRename: "cannot rename the credential"
     case .pinSet: "cannot set the PIN"
     case .pinChange: "cannot change the PIN"
     case .pinStatus: "cannot get the PIN's status"
@@ -71,6 +80,9 @@ enum Command: String, CaseIterable {
     case .credentialList: try Commands.listCredentials(context)
     case .credentialShow: try Commands.showCredential(context)
     case .credentialDelete: try Commands.deleteCredential(context)
+    case .credentialDisable: try Commands.disableCredential(context)
+    case .credentialEnable: try Commands.enableCredential(context)
+    case .credentialRename: try Commands.renameCredential(context)
     case .pinSet: try Commands.setPIN(context)
     case .pinChange: try Commands.changePIN(context)
     case .pinStatus: try Commands.pinStatus(context)
@@ -89,7 +101,7 @@ enum CommandGroup: String {
   /// The second words.
   var kinds: [String] {
     switch self {
-    case .credential: ["list", "show", "delete"]
+    case .credential: ["list", "show", "delete", "disable", "enable", "rename"]
     case .pin: ["set", "change", "status"]
     case .verify: ["registration", "assertion"]
     }

@@ -10,6 +10,9 @@ enum Help {
     case .credentialList: credentialList
     case .credentialShow: credentialShow
     case .credentialDelete: credentialDelete
+    case .credentialDisable: credentialDisable
+    case .credentialEnable: credentialEnable
+    case .credentialRename: credentialRename
     case .pinSet: pinSet
     case .pinChange: pinChange
     case .pinStatus: pinStatus
@@ -33,6 +36,9 @@ enum Help {
       credential list      list the credentials (for the operator)
       credential show      show one of them
       credential delete    remove one of them
+      credential disable   have one of them sign nothing, until it is enabled
+      credential enable    have it sign again
+      credential rename    give one of them a label of the operator's own
       pin set              set the authenticator's PIN (for the operator)
       pin change           change it
       pin status           show how many attempts are left, and more

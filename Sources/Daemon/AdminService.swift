@@ -1,6 +1,7 @@
 internal import Authenticator
 internal import CTAPHID
 internal import FoundationEssentials
+internal import Platform
 internal import Policy
 internal import Transports
 internal import WebAuthn
@@ -11,8 +12,10 @@ internal import WebAuthn
 struct AdminService: FrameService {
   private struct Request: Codable {
     var request: String
-    /// Of `credential` and `deleteCredential`: a credential ID, base64url.
+    /// Of every request about one credential: its ID, base64url.
     var id: String?
+    /// Of `renameCredential`.
+    var label: String?
     /// Of `credentials`: where the page before this one ended.
     var after: Int64?
   }
@@ -81,17 +84,28 @@ struct AdminService: FrameService {
       case "deleteCredential":
         let removed = try await engine.removeCredential(id: try credentialID(request), for: caller)
         return encode(OneCredential(credential: removed.map(CredentialReport.init)))
+      case "disableCredential": return try await answer(.disabled, to: request, for: caller)
+      case "enableCredential": return try await answer(.enabled, to: request, for: caller)
+      case "setCredentialOutgoing": return try await answer(.outgoing, to: request, for: caller)
+      case "renameCredential":
+        guard let label = request.label else { throw Problem(error: "the key \"label\" is missing") }
+        let renamed = try await engine.setLabel(label, of: try credentialID(request), for: caller)
+        return encode(OneCredential(credential: renamed.map(CredentialReport.init)))
       default:
-        return encode(
-          Problem(
-            error: "unknown request: this daemon knows \"status\", \"credentials\", \"credential\" and "
-              + "\"deleteCredential\""))
+        return encode(Problem(error: "unknown request \(quoted(request.request)): client and daemon differ in version"))
       }
     } catch let problem as Problem {
       return encode(problem)
     } catch {
       return encode(Problem(error: "\(error)"))
     }
+  }
+
+  private func answer(
+    _ state: CredentialState, to request: Request, for caller: Caller
+  ) async throws -> FrameReply {
+    let changed = try await engine.setState(state, of: try credentialID(request), for: caller)
+    return encode(OneCredential(credential: changed.map(CredentialReport.init)))
   }
 
   private func credentialID(_ request: Request) throws(Problem) -> [UInt8] {

@@ -115,7 +115,7 @@ private final class AdminFixture: Sendable {
     "publicKey":"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQECAgICAgICAgICAgICAg\
     ICAgICAgICAgICAgICAgICAg","rpId":"example.com",\
     "rpIdHash":"a379a6f6eeafb9a55e378c118034e2751e682fab9f2d30ab13d2125586ce1947","rpName":"Example",\
-    "signatureCounter":"global","userDisplayName":"The runner","userHandle":"AQ","userName":"runner"}
+    "signatureCounter":"global","state":"enabled","userDisplayName":"The runner","userHandle":"AQ","userName":"runner"}
     """
 
   private static let ofU2F = """
@@ -124,7 +124,7 @@ private final class AdminFixture: Sendable {
     "publicKey":"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQECAgICAgICAgICAgICAg\
     ICAgICAgICAgICAgICAgICAg",\
     "rpIdHash":"a379a6f6eeafb9a55e378c118034e2751e682fab9f2d30ab13d2125586ce1947","signatureCounter":"global",\
-    "userHandle":""}
+    "state":"enabled","userHandle":""}
     """
 
   @Test func listsAndShows() async throws {
@@ -167,8 +167,23 @@ private final class AdminFixture: Sendable {
     #expect(await fixture.ask(request) == "{}")
   }
 
+  @Test func disablesEnablesAndRenames() async throws {
+    let fixture = try AdminFixture()
+    let id = Base64URL.encode(try await fixture.insert(1, isWhole: true))
+    for (request, state) in [("disable", "disabled"), ("enable", "enabled")] {
+      let answer = await fixture.ask(#"{"request":"\#(request)Credential","id":"\#(id)"}"#)
+      #expect(answer?.contains(#""state":"\#(state)""#) ?? false)
+      #expect(await fixture.store.credentials.first?.state.rawValue == state)
+    }
+    let rename = #"{"request":"renameCredential","id":"\#(id)","label":"old runner"}"#
+    #expect(await fixture.ask(rename)?.contains(#""label":"old runner""#) ?? false)
+    #expect(await fixture.ask(#"{"request":"renameCredential","id":"\#(id)"}"#)?.hasPrefix(#"{"error""#) ?? false)
+    #expect(await fixture.ask(#"{"request":"disableCredential","id":"AAAAAAAAAAAAAAAAAAAAAA"}"#) == "{}")
+  }
+
   @Test(arguments: [
-    #"{"request":"credential"}"#, #"{"request":"deleteCredential"}"#, #"{"request":"credential","id":"+/"}"#,
+    #"{"request":"credential"}"#, #"{"request":"disableCredential"}"#, #"{"request":"deleteCredential"}"#,
+    #"{"request":"credential","id":"+/"}"#,
     #"{"request":"deleteCredential","id":"A"}"#,
   ])
   func identifiersThatAreNone(_ request: String) async throws {
