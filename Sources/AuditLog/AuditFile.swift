@@ -61,6 +61,9 @@ package final class AuditFile: AuditSink {
   /// Why the last record could not be written; nil while all is well.
   package var problem: AuditError? { failure.withLock { $0 } }
 
+  /// Records that wait for the thread that writes: how far the file is behind.
+  package var waiting: Int { queue.withLock { $0.records.count } }
+
   package func submit(_ record: AuditRecord) -> any AuditTicket {
     let pending = PendingRecord(line: AuditLine(record).bytes)
     // What signs nothing must not take the queue from what does.

@@ -25,6 +25,11 @@ package struct AdminClient {
     try ask(["request": "status"], until: deadline)
   }
 
+  /// `metrics`, as OpenMetrics text.
+  package func metrics(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "metrics"], until: deadline)
+  }
+
   /// One page of the credentials: `credentials`, and `next` unless it is the last.
   package func credentials(after position: Int64?, until deadline: Deadline) throws(ClientError) -> [String: JSONValue]
   {

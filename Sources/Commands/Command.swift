@@ -5,6 +5,7 @@ enum Command: String, CaseIterable {
   case info
   case status
   case doctor
+  case metrics
   case credentialList = "credential list"
   case credentialShow = "credential show"
   case credentialDelete = "credential delete"
@@ -25,6 +26,7 @@ enum Command: String, CaseIterable {
     case .info: [.json, .output, .socket, .timeout]
     case .status: [.json, .output, .adminSocket, .timeout]
     case .doctor: [.configuration, .json, .output, .adminSocket, .socket, .timeout]
+    case .metrics: [.output, .adminSocket, .timeout]
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
     case .credentialDelete: [.yes, .json, .output, .adminSocket, .timeout]
@@ -56,6 +58,7 @@ enum Command: String, CaseIterable {
     case .info: "cannot get the authenticator's information"
     case .status: "cannot get the daemon's status"
     case .doctor: "this machine is not fit to sign"
+    case .metrics: "cannot get the daemon's metrics"
     case .credentialList: "cannot list credentials"
     case .credentialShow: "cannot show the credential"
     case .credentialDelete: "cannot delete the credential"
@@ -77,6 +80,7 @@ enum Command: String, CaseIterable {
     case .info: try Commands.info(context)
     case .status: try Commands.status(context)
     case .doctor: try Commands.doctor(context)
+    case .metrics: try Commands.metrics(context)
     case .credentialList: try Commands.listCredentials(context)
     case .credentialShow: try Commands.showCredential(context)
     case .credentialDelete: try Commands.deleteCredential(context)

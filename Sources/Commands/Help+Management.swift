@@ -7,6 +7,23 @@ extension Help {
       --help               show this text
     """
 
+  static let metrics = """
+    Usage: countersign metrics [OPTION]...
+
+    Prints the daemon's metrics in OpenMetrics text: requests by command, rule and
+    result, their times, the TPM's queue, errors and loaded keys, connections,
+    credentials, how far the audit log is behind. No label names an RP ID or a user.
+    With --out the file appears whole, as a textfile collector wants it.
+
+    Options:
+      --out FILE           write to FILE, not to standard output
+    \(operatorOptions)
+
+    Example:
+      sudo countersign metrics --out /var/lib/node-exporter/countersign.prom
+
+    """
+
   static let credential = """
     Usage: countersign credential list [OPTION]...
            countersign credential show ID [OPTION]...

@@ -7,6 +7,7 @@ enum Help {
     case .info: info
     case .status: status
     case .doctor: doctor
+    case .metrics: metrics
     case .credentialList: credentialList
     case .credentialShow: credentialShow
     case .credentialDelete: credentialDelete
@@ -33,6 +34,7 @@ enum Help {
       status               show how the daemon is (for the operator)
       doctor               find what keeps this machine from signing, and how to mend
                            it (for the operator)
+      metrics              print the daemon's metrics (for the operator)
       credential list      list the credentials (for the operator)
       credential show      show one of them
       credential delete    remove one of them

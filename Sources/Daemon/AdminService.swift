@@ -30,6 +30,11 @@ struct AdminService: FrameService {
     var next: Int64?
   }
 
+  private struct Metrics: Codable {
+    /// OpenMetrics text.
+    var metrics: String
+  }
+
   private struct OneCredential: Codable {
     /// nil where there is none with that ID.
     var credential: CredentialReport?
@@ -42,6 +47,7 @@ struct AdminService: FrameService {
   let owner: UInt32
   let engine: AuthenticatorEngine
   let status: @Sendable () async -> StatusReport
+  let metrics: @Sendable (RequestTally) async -> String
 
   /// nil for a stranger.
   func open(_ caller: Caller) async -> Caller? {
@@ -75,6 +81,7 @@ struct AdminService: FrameService {
     do {
       switch request.request {
       case "status": return encode(await status())
+      case "metrics": return encode(Metrics(metrics: await metrics(await engine.tally)))
       case "credentials":
         let (page, next) = try await engine.credentials(after: request.after, limit: Self.pageCount, for: caller)
         return encode(CredentialPage(credentials: page.map(CredentialReport.init), next: next))

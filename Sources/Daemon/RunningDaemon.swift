@@ -91,7 +91,7 @@ final class RunningDaemon: Sendable {
       settings: settings, configuration: configured.path, startedAt: SystemTime().unixMilliseconds, keys: keys,
       database: database, audit: audit, jobs: jobs)
     administration = SocketServer(
-      loop: loop, service: AdminService(owner: geteuid(), engine: engine, status: report.make),
+      loop: loop, service: AdminService(owner: geteuid(), engine: engine, status: report.make, metrics: report.metrics),
       settings: RunningDaemon.administrationSettings, log: logger)
   }
 

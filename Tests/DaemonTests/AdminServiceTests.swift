@@ -32,7 +32,7 @@ private final class AdminFixture: Sendable {
       auditLog: StatusReport.AuditLog(path: "/a", state: "ready"))
     service = AdminService(
       owner: 7, engine: AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor),
-      status: { report })
+      status: { report }, metrics: { "\($0.counts.count)" })
   }
 
   deinit {

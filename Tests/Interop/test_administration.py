@@ -1,8 +1,10 @@
 """What the operator does with credentials, on a real daemon: disabling, enabling, naming."""
 
 import json
+import os
 
 from fido2.ctap import CtapError
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from harness import authenticate, ctap2, descriptor, register, status_of
 
@@ -74,3 +76,42 @@ def test_a_label_is_the_operators(make_daemon):
     for words in (["--label", "x" * 65], []):
         assert admin(daemon, "credential", "rename", account.id.hex(), *words).returncode == 2
     assert admin(daemon, "credential", "disable", "AAAAAAAAAAAAAAAAAAAAAA").returncode == 4
+
+
+def metrics(daemon):
+    """Samples by name and labels, as a collector reads them."""
+    result = admin(daemon, "metrics")
+    assert result.returncode == 0, result.stderr
+    families = list(text_string_to_metric_families(result.stdout))
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_metrics_are_openmetrics(make_daemon):
+    rules = [{
+        "name": 'a "rule" \\ of jobs', "callers": [{"user": os.getuid()}], "relyingParties": ["secret.example.com"],
+        "operations": ["register", "authenticate"],
+    }]
+    daemon = make_daemon(rules).start()
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        account = register(ctap, "secret.example.com")
+        for _ in range(3):
+            authenticate(ctap, account)
+        assert status_of(lambda: register(ctap, "elsewhere.example.com")) == ERR.OPERATION_DENIED
+        read = metrics(daemon)
+    def requests(command, rule, result):
+        labels = (("command", command), ("result", result), ("rule", rule))
+        return read.get(("countersign_requests_total", labels))
+    assert requests("getAssertion", rules[0]["name"], "done") == 3
+    assert requests("makeCredential", rules[0]["name"], "done") == 1
+    assert requests("makeCredential", "", "refused") == 1
+    duration = ("countersign_request_duration_seconds_count", (("command", "getAssertion"),))
+    assert read[duration] == 3
+    for name, value in {"credentials": 1, "rules": 1, "tpm_up": 1, "audit_writable": 1, "audit_waiting_records": 0}.items():
+        assert read["countersign_" + name, ()] == value, name
+    assert read["countersign_connections", ()] == 1 and read["countersign_tpm_loaded_keys", ()] >= 1
+    assert not any("example" in value for _, labels in read for _, value in labels)
