@@ -21,6 +21,7 @@ struct Arguments {
     case userName = "--user-name"
     case yes = "--yes"
     case label = "--label"
+    case replaces = "--replaces"
     case pinFile = "--pin-file"
     case pinCredential = "--pin-credential"
     case newPINFile = "--new-pin-file"

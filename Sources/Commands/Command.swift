@@ -6,6 +6,7 @@ enum Command: String, CaseIterable {
   case status
   case doctor
   case metrics
+  case rotate
   case credentialList = "credential list"
   case credentialShow = "credential show"
   case credentialDelete = "credential delete"
@@ -26,6 +27,8 @@ enum Command: String, CaseIterable {
     case .info: [.json, .output, .socket, .timeout]
     case .status: [.json, .output, .adminSocket, .timeout]
     case .doctor: [.configuration, .json, .output, .adminSocket, .socket, .timeout]
+    case .rotate:
+      [.replaces, .input, .output, .origin, .pinFile, .pinCredential, .adminSocket, .socket, .timeout]
     case .metrics: [.output, .adminSocket, .timeout]
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
@@ -58,6 +61,7 @@ enum Command: String, CaseIterable {
     case .info: "cannot get the authenticator's information"
     case .status: "cannot get the daemon's status"
     case .doctor: "this machine is not fit to sign"
+    case .rotate: "cannot rotate the credential"
     case .metrics: "cannot get the daemon's metrics"
     case .credentialList: "cannot list credentials"
     case .credentialShow: "cannot show the credential"
@@ -80,6 +84,7 @@ enum Command: String, CaseIterable {
     case .info: try Commands.info(context)
     case .status: try Commands.status(context)
     case .doctor: try Commands.doctor(context)
+    case .rotate: try Commands.rotate(context)
     case .metrics: try Commands.metrics(context)
     case .credentialList: try Commands.listCredentials(context)
     case .credentialShow: try Commands.showCredential(context)

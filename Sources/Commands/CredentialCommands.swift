@@ -134,7 +134,13 @@ struct AdminSession {
 /// The credential whose ID was given, in base64url or, as the audit log has it, in hexadecimal. A text may be both: then the one that exists is
 /// meant.
 private func find(_ session: AdminSession) throws(CommandFailure) -> (id: [UInt8], credential: [String: JSONValue]) {
-  let text = session.context.arguments.operand ?? ""
+  try find(session.context.arguments.operand ?? "", session)
+}
+
+/// The same, of any text.
+func find(
+  _ text: String, _ session: AdminSession
+) throws(CommandFailure) -> (id: [UInt8], credential: [String: JSONValue]) {
   let ids = [bytes(hexadecimal: text), Base64URL.decode(text)].compactMap(\.self).filter { !$0.isEmpty }
   guard !ids.isEmpty else {
     throw .usage(

@@ -7,6 +7,38 @@ extension Help {
       --help               show this text
     """
 
+  static let rotate = """
+    Usage: countersign rotate --replaces ID [OPTION]...
+
+    Makes a new credential beside the one with this ID, has it sign once, prints its
+    RegistrationResponseJSON for the relying party, and then disables the old one. Reads
+    PublicKeyCredentialCreationOptionsJSON as countersign register does; an exclude
+    list may name the old one. If anything fails, the old one stays enabled, and the
+    new one is removed.
+
+    For root and the daemon's own user, who need the management socket, and beside it a
+    rule that allows them register and authenticate for the RP ID on the jobs' socket.
+
+    Should the relying party not take the response: countersign credential delete the
+    new one, and enable the old one. Once it has, remove the old one there, and delete
+    it here.
+
+    Options:
+      --replaces ID        the old credential, as for countersign credential show
+    \(commonCeremonyOptions)
+      --pin-file FILE      read the authenticator's PIN from FILE, - for standard input
+      --pin-credential NAME
+                           read it from $CREDENTIALS_DIRECTORY/NAME
+      --socket PATH        the jobs' socket; default: $COUNTERSIGN_SOCKET, else
+                           /run/countersign/ctap.sock
+    \(operatorOptions)
+
+    Example:
+      sudo countersign rotate --replaces 5Hs0rCmLRXqoR1S0dGX4Pw --in options.json \\
+        --out response.json
+
+    """
+
   static let metrics = """
     Usage: countersign metrics [OPTION]...
 

@@ -8,6 +8,7 @@ enum Help {
     case .status: status
     case .doctor: doctor
     case .metrics: metrics
+    case .rotate: rotate
     case .credentialList: credentialList
     case .credentialShow: credentialShow
     case .credentialDelete: credentialDelete
@@ -34,6 +35,8 @@ enum Help {
       status               show how the daemon is (for the operator)
       doctor               find what keeps this machine from signing, and how to mend
                            it (for the operator)
+      rotate               make a credential that takes another one's place (for the
+                           operator)
       metrics              print the daemon's metrics (for the operator)
       credential list      list the credentials (for the operator)
       credential show      show one of them
@@ -72,7 +75,7 @@ enum Help {
 
     """
 
-  private static let commonCeremonyOptions = """
+  static let commonCeremonyOptions = """
       --in FILE          read the options from FILE, not from standard input
       --out FILE         write the response to FILE, not to standard output; FILE
                          appears whole, and only if the command succeeds

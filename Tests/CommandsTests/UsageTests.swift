@@ -5,7 +5,8 @@ import Testing
 @Suite struct UsageTests {
   @Test(arguments: [
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
-    " metrics", " credential", " credential list", " credential show", " credential delete", " credential disable",
+    " metrics", " rotate", " credential", " credential list", " credential show", " credential delete",
+    " credential disable",
     " credential enable", " credential rename", " pin", " pin set", " pin change",
     " pin status",
   ])

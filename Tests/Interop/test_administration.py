@@ -115,3 +115,54 @@ def test_metrics_are_openmetrics(make_daemon):
         assert read["countersign_" + name, ()] == value, name
     assert read["countersign_connections", ()] == 1 and read["countersign_tpm_loaded_keys", ()] >= 1
     assert not any("example" in value for _, labels in read for _, value in labels)
+
+
+def creation(user, exclude=()):
+    return json.dumps({
+        "rp": {"id": "one.example.com", "name": "RP"},
+        "user": {"id": user, "name": "deploy", "displayName": "Deploy"},
+        "challenge": "kE6_Fm2Q4vl0nV0o1RPvcA",
+        "pubKeyCredParams": [{"type": "public-key", "alg": -7}],
+        "authenticatorSelection": {"residentKey": "required"},
+        "excludeCredentials": [{"type": "public-key", "id": one} for one in exclude],
+    })
+
+
+def rotate(daemon, old, options):
+    words = ["rotate", "--replaces", old, "--admin-socket", str(daemon.admin_socket)]
+    return daemon.run(*words, standard_input=options)
+
+
+def states(daemon):
+    return {one["id"]: one["state"] for one in answer(daemon, "credential", "list")["credentials"]}
+
+
+def test_rotation_of_the_same_user(make_daemon):
+    daemon = make_daemon().start()
+    old = json.loads(daemon.run("register", standard_input=creation("dXNlcg")).stdout)["id"]
+    result = rotate(daemon, old, creation("dXNlcg", [old]))
+    assert result.returncode == 0, result.stderr
+    new = json.loads(result.stdout)["id"]
+    assert states(daemon) == {old: "disabled", new: "enabled"}
+    # Undone where the RP does not take it.
+    assert admin(daemon, "credential", "delete", "--yes", new).returncode == 0
+    assert answer(daemon, "credential", "enable", old)["state"] == "enabled"
+
+
+def test_a_rotation_that_fails_leaves_the_old_one(make_daemon):
+    daemon = make_daemon().start()
+    old = json.loads(daemon.run("register", standard_input=creation("dXNlcg")).stdout)["id"]
+    for operations, made in ((["authenticate"], False), (["register"], True)):
+        rule = {"name": "jobs", "callers": [{"user": os.getuid()}], "relyingParties": ["*"], "operations": operations}
+        daemon.stop()
+        daemon.configure([rule])
+        daemon.start()
+        result = rotate(daemon, old, creation("dXNlcg"))
+        assert result.returncode == 3 and "the old credential stays as it was" in result.stderr, result.stderr
+        assert result.stdout == "" and states(daemon) == {old: "enabled"}
+        acts = [one["detail"] for one in daemon.audit() if one["operation"] == "manage"][-3:]
+        assert ("credential.delete" in acts) == made and acts[-1] == "credential.enable"
+    for options in (creation("dXNlcg").replace("one.example.com", "two.example.com"), "{}"):
+        assert rotate(daemon, old, options).returncode == 2
+    assert rotate(daemon, "AAAAAAAAAAAAAAAAAAAAAA", creation("dXNlcg")).returncode == 4
+    assert states(daemon) == {old: "enabled"}
