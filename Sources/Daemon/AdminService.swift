@@ -7,8 +7,8 @@ internal import Transports
 internal import WebAuthn
 
 /// The operator's socket: one JSON request a frame and one JSON answer, or a CTAP2 message as on the jobs' socket, which
-/// may manage everything and sign nothing. Only root and the daemon's own user can open it (mode 0600); the kernel checks
-/// that, and this checks it again.
+/// may manage everything and sign nothing. Only root, the daemon's own user and the configured group can open it; the
+/// kernel checks that, and this checks it again.
 struct AdminService: FrameService {
   private struct Request: Codable {
     var request: String
@@ -45,13 +45,16 @@ struct AdminService: FrameService {
 
   /// The daemon's own effective user, which may ask beside root.
   let owner: UInt32
+  /// Whose members may ask too; nil for nobody.
+  let group: UInt32?
   let engine: AuthenticatorEngine
   let status: @Sendable () async -> StatusReport
   let metrics: @Sendable (RequestTally) async -> String
 
   /// nil for a stranger.
   func open(_ caller: Caller) async -> Caller? {
-    guard caller.user == 0 || caller.user == owner else { return nil }
+    let isMember = group.map { caller.group == $0 || caller.supplementaryGroups.contains($0) } ?? false
+    guard caller.user == 0 || caller.user == owner || isMember else { return nil }
     return Caller(
       connection: caller.connection, user: caller.user, group: caller.group, process: caller.process,
       supplementaryGroups: caller.supplementaryGroups, unit: caller.unit, isOperator: true)
@@ -60,7 +63,9 @@ struct AdminService: FrameService {
   func answer(_ command: FrameCommand, _ payload: [UInt8], in session: Caller?) async -> FrameReply {
     switch command {
     case .administration:
-      guard let caller = session else { return encode(Problem(error: "only root and the service's own user may ask")) }
+      guard let caller = session else {
+        return encode(Problem(error: "only root, the service's own user and the group of adminGroup may ask"))
+      }
       return await answer(payload, for: caller)
     case .cbor:
       // CTAP2_ERR_NOT_ALLOWED

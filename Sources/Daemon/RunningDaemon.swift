@@ -91,7 +91,9 @@ final class RunningDaemon: Sendable {
       settings: settings, configuration: configured.path, startedAt: SystemTime().unixMilliseconds, keys: keys,
       database: database, audit: audit, jobs: jobs)
     administration = SocketServer(
-      loop: loop, service: AdminService(owner: geteuid(), engine: engine, status: report.make, metrics: report.metrics),
+      loop: loop,
+      service: AdminService(
+        owner: geteuid(), group: settings.adminGroup, engine: engine, status: report.make, metrics: report.metrics),
       settings: RunningDaemon.administrationSettings, log: logger)
   }
 
@@ -141,7 +143,9 @@ final class RunningDaemon: Sendable {
       }
     }
     if !hasAdministration {
-      try await administration.listen(on: try Listener(path: settings.adminSocket, mode: 0o600))
+      let group = settings.adminGroup
+      try await administration.listen(
+        on: try Listener(path: settings.adminSocket, mode: group == nil ? 0o600 : 0o660, group: group))
     }
     if !hasJobs {
       try await jobs.listen(on: try Listener(path: settings.socket, mode: settings.socketMode))

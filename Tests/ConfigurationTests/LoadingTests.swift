@@ -77,7 +77,7 @@ struct LoadingTests {
     let settings = try loader.load(
       folder.write(
         """
-        { tpm: { tcti: 'swtpm:path=/x', allowSoftware: true }, socket: '/a', adminSocket: '/b', stateDirectory: '/c',
+        { tpm: { tcti: 'swtpm:path=/x', allowSoftware: true }, socket: '/a', adminSocket: '/b', adminGroup: 6, stateDirectory: '/c',
           auditLog: '/d', limits: { connections: 7, credentials: 0x10 }, log: { level: 'debug' },
           rules: [{ name: 'r', callers: [{ user: 5 }, { group: '6' }, { user: '0' }], relyingParties: ['*'],
                     operations: ['manage'], userVerification: true }] }
@@ -88,6 +88,7 @@ struct LoadingTests {
     expected.allowSoftwareTPM = true
     expected.socket = "/a"
     expected.adminSocket = "/b"
+    expected.adminGroup = 6
     expected.stateDirectory = "/c"
     expected.auditLog = "/d"
     expected.maximumConnections = 7

@@ -19,7 +19,7 @@ private final class AdminFixture: Sendable {
   private let executor: ThreadExecutor
   private let service: AdminService
 
-  init(rules: [Rule] = []) throws {
+  init(rules: [Rule] = [], group: UInt32? = nil) throws {
     executor = try ThreadExecutor(name: "engine")
     let environment = AuthenticatorEnvironment(
       keys: keys, store: store, audit: audit, time: ManualTime(), random: SeededRandom(seed: 7), logger: .silent,
@@ -31,7 +31,8 @@ private final class AdminFixture: Sendable {
         queue: 0, reconnections: 0),
       auditLog: StatusReport.AuditLog(path: "/a", state: "ready"))
     service = AdminService(
-      owner: 7, engine: AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor),
+      owner: 7, group: group,
+      engine: AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor),
       status: { report }, metrics: { "\($0.counts.count)" })
   }
 
@@ -40,9 +41,11 @@ private final class AdminFixture: Sendable {
   }
 
   /// One frame and its answer, on a connection of its own; nil for an error of the transport.
-  func ask(_ payload: [UInt8], _ command: FrameCommand, user: UInt32 = 7) async -> [UInt8]? {
+  func ask(_ payload: [UInt8], _ command: FrameCommand, user: UInt32 = 7, groups: [UInt32] = [0]) async -> [UInt8]? {
     let session = await service.open(
-      Caller(connection: 1, user: user, group: 0, process: nil, supplementaryGroups: [], unit: nil))
+      Caller(
+        connection: 1, user: user, group: groups[0], process: nil, supplementaryGroups: Array(groups.dropFirst()),
+        unit: nil))
     defer { withExtendedLifetime(self) {} }
     let reply = await service.answer(command, payload, in: session)
     await service.close(session)
@@ -96,7 +99,7 @@ private final class AdminFixture: Sendable {
 
   @Test func strangersAndUnknownRequests() async throws {
     let fixture = try AdminFixture()
-    let refusal = #"{"error":"only root and the service's own user may ask"}"#
+    let refusal = #"{"error":"only root, the service's own user and the group of adminGroup may ask"}"#
     let id = Base64URL.encode(try await fixture.insert(1, isWhole: true))
     for request in ["status", "credentials", "credential", "deleteCredential"] {
       #expect(await fixture.ask(#"{"request":"\#(request)","id":"\#(id)"}"#, user: 8) == refusal)
@@ -105,6 +108,16 @@ private final class AdminFixture: Sendable {
     #expect(await fixture.ask([0x04], .cbor, user: 8) == [0x30])
     #expect(await fixture.ask(#"{"request":"dance"}"#)?.hasPrefix(#"{"error":"unknown request"#) ?? false)
     #expect(await fixture.store.credentials.count == 1)
+  }
+
+  @Test(arguments: [([9, 1], true), ([1, 9], true), ([1, 2], false)] as [([UInt32], Bool)])
+  func theGroupMayAsk(_ groups: [UInt32], _ isLetIn: Bool) async throws {
+    let request = Array(#"{"request":"status"}"#.utf8)
+    for group: UInt32? in [9, nil] {
+      let fixture = try AdminFixture(group: group)
+      let answer = try #require(await fixture.ask(request, .administration, user: 8, groups: groups))
+      #expect(answer.starts(with: Array(#"{"error""#.utf8)) != (isLetIn && group != nil))
+    }
   }
 
   // MARK: Credentials

@@ -2,11 +2,13 @@
 
 import json
 import os
+import pwd
+import stat
 
 from fido2.ctap import CtapError
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from harness import authenticate, ctap2, descriptor, register, status_of
+from harness import Command, FrameConnection, authenticate, ctap2, descriptor, in_another_process, register, status_of
 
 ERR = CtapError.ERR
 
@@ -166,3 +168,38 @@ def test_a_rotation_that_fails_leaves_the_old_one(make_daemon):
         assert rotate(daemon, old, options).returncode == 2
     assert rotate(daemon, "AAAAAAAAAAAAAAAAAAAAAA", creation("dXNlcg")).returncode == 4
     assert states(daemon) == {old: "enabled"}
+
+
+ADMINISTRATION = 0x40
+
+
+def as_group(daemon, group):
+    """Asks for the status as nobody, with this group besides."""
+
+    def work():
+        os.setgroups([group])
+        os.setgid(pwd.getpwnam("nobody").pw_gid)
+        os.setuid(pwd.getpwnam("nobody").pw_uid)
+        try:
+            with FrameConnection(daemon.admin_socket) as connection:
+                _, reply = connection.exchange(ADMINISTRATION, b'{"request":"status"}')
+            return 0 if "version" in json.loads(reply) else 1
+        except PermissionError:
+            return 2
+
+    return in_another_process(work)
+
+
+def test_a_group_may_administrate(make_daemon):
+    daemon = make_daemon()
+    daemon.start()
+    assert stat.S_IMODE(daemon.admin_socket.stat().st_mode) == 0o600
+    assert as_group(daemon, 4711) == 2
+    daemon.stop()
+    configuration = json.loads(daemon.configuration.read_text())
+    daemon.write_configuration(json.dumps(configuration | {"adminGroup": 4711}))
+    daemon.start()
+    status = daemon.admin_socket.stat()
+    assert stat.S_IMODE(status.st_mode) == 0o660 and status.st_gid == 4711
+    assert as_group(daemon, 4711) == 0
+    assert as_group(daemon, 4712) == 2
