@@ -37,7 +37,9 @@ extension AuthenticatorEngine {
     _ caller: Caller, _ operation: Operation, _ scope: Scope, detail: String? = nil
   ) async throws(CTAPStatus) -> Presence {
     do {
-      return try judge.judge(caller, operation, scope)
+      let presence = try judge.judge(caller, operation, scope)
+      rulesInUse[caller.connection] = presence.rule
+      return presence
     } catch {
       var record = AuditRecord(.refused, operation.rawValue, caller, environment.time)
       record.relyingPartyID = scope.relyingPartyID

@@ -75,6 +75,7 @@ extension AuthenticatorEngine {
     _ request: MakeCredentialRequest, isVerified: Bool, _ draft: inout AuditRecord
   ) async throws(Failure) {
     let hash = SHA256.hash(Array(request.relyingParty.id.utf8))
+    // A disabled one counts: registering anew is no way around the operator.
     for descriptor in request.excludeList ?? [] where descriptor.type == CredentialParameters.publicKeyType {
       if let known = try await find(descriptor.id, relyingPartyIDHash: hash),
         isVerified || known.protection < .userVerificationRequired

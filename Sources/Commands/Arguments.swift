@@ -20,6 +20,8 @@ struct Arguments {
     case relyingPartyID = "--rp-id"
     case userName = "--user-name"
     case yes = "--yes"
+    case label = "--label"
+    case replaces = "--replaces"
     case pinFile = "--pin-file"
     case pinCredential = "--pin-credential"
     case newPINFile = "--new-pin-file"

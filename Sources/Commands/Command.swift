@@ -6,9 +6,14 @@ enum Command: String, CaseIterable {
   case status
   case doctor
   case completion
+  case metrics
+  case rotate
   case credentialList = "credential list"
   case credentialShow = "credential show"
   case credentialDelete = "credential delete"
+  case credentialDisable = "credential disable"
+  case credentialEnable = "credential enable"
+  case credentialRename = "credential rename"
   case pinSet = "pin set"
   case pinChange = "pin change"
   case pinStatus = "pin status"
@@ -37,9 +42,14 @@ enum Command: String, CaseIterable {
     case .status: [.json, .output, .adminSocket, .timeout]
     case .doctor: [.configuration, .json, .output, .adminSocket, .socket, .timeout]
     case .completion: [.program, .output]
+    case .rotate:
+      [.replaces, .input, .output, .origin, .pinFile, .pinCredential, .adminSocket, .socket, .timeout]
+    case .metrics: [.output, .adminSocket, .timeout]
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
     case .credentialDelete: [.yes, .json, .output, .adminSocket, .timeout]
+    case .credentialDisable, .credentialEnable: [.json, .output, .adminSocket, .timeout]
+    case .credentialRename: [.label, .json, .output, .adminSocket, .timeout]
     case .pinSet: [.pinFile, .pinCredential, .adminSocket, .socket, .timeout]
     case .pinChange:
       [.pinFile, .pinCredential, .newPINFile, .newPINCredential, .adminSocket, .socket, .timeout]
@@ -72,7 +82,8 @@ enum Command: String, CaseIterable {
   /// What it takes besides options.
   var operandName: String? {
     switch self {
-    case .credentialShow, .credentialDelete: "credential ID"
+    case .credentialShow, .credentialDelete, .credentialDisable, .credentialEnable, .credentialRename:
+      "credential ID"
     case .completion: "shell"
     case .authorityRevoke: "serial number or attestation key"
     default: nil
@@ -91,9 +102,14 @@ enum Command: String, CaseIterable {
     case .status: "cannot get the daemon's status"
     case .doctor: "this machine is not fit to sign"
     case .completion: "cannot make a completion"
+    case .rotate: "cannot rotate the credential"
+    case .metrics: "cannot get the daemon's metrics"
     case .credentialList: "cannot list credentials"
     case .credentialShow: "cannot show the credential"
     case .credentialDelete: "cannot delete the credential"
+    case .credentialDisable: "cannot disable the credential"
+    case .credentialEnable: "cannot enable the credential"
+    case .credentialRename: "cannot rename the credential"
     case .pinSet: "cannot set the PIN"
     case .pinChange: "cannot change the PIN"
     case .pinStatus: "cannot get the PIN's status"
@@ -123,9 +139,14 @@ enum Command: String, CaseIterable {
     case .status: try Commands.status(context)
     case .doctor: try Commands.doctor(context)
     case .completion: try Commands.completion(context)
+    case .rotate: try Commands.rotate(context)
+    case .metrics: try Commands.metrics(context)
     case .credentialList: try Commands.listCredentials(context)
     case .credentialShow: try Commands.showCredential(context)
     case .credentialDelete: try Commands.deleteCredential(context)
+    case .credentialDisable: try Commands.disableCredential(context)
+    case .credentialEnable: try Commands.enableCredential(context)
+    case .credentialRename: try Commands.renameCredential(context)
     case .pinSet: try Commands.setPIN(context)
     case .pinChange: try Commands.changePIN(context)
     case .pinStatus: try Commands.pinStatus(context)
@@ -163,7 +184,7 @@ enum CommandGroup: String {
     case .audit: ["show", "verify", "key"]
     case .attestation: ["request", "respond", "install", "enroll", "metadata"]
     case .authority: ["init", "issue", "list", "revoke", "crl"]
-    case .credential: ["list", "show", "delete"]
+    case .credential: ["list", "show", "delete", "disable", "enable", "rename"]
     case .pin: ["set", "change", "status"]
     case .verify: ["registration", "assertion"]
     }

@@ -8,9 +8,14 @@ enum Help {
     case .status: status
     case .doctor: doctor
     case .completion: completion
+    case .metrics: metrics
+    case .rotate: rotate
     case .credentialList: credentialList
     case .credentialShow: credentialShow
     case .credentialDelete: credentialDelete
+    case .credentialDisable: credentialDisable
+    case .credentialEnable: credentialEnable
+    case .credentialRename: credentialRename
     case .pinSet: pinSet
     case .pinChange: pinChange
     case .pinStatus: pinStatus
@@ -45,9 +50,15 @@ enum Help {
       doctor               find what keeps this machine from signing, and how to mend
                            it (for the operator)
       completion           print a script that completes command lines in a shell
+      rotate               make a credential that takes another one's place (for the
+                           operator)
+      metrics              print the daemon's metrics (for the operator)
       credential list      list the credentials (for the operator)
       credential show      show one of them
       credential delete    remove one of them
+      credential disable   have one of them sign nothing, until it is enabled
+      credential enable    have it sign again
+      credential rename    give one of them a label of the operator's own
       pin set              set the authenticator's PIN (for the operator)
       pin change           change it
       pin status           show how many attempts are left, and more
@@ -92,7 +103,7 @@ enum Help {
 
     """
 
-  private static let commonCeremonyOptions = """
+  static let commonCeremonyOptions = """
       --in FILE          read the options from FILE, not from standard input
       --out FILE         write the response to FILE, not to standard output; FILE
                          appears whole, and only if the command succeeds

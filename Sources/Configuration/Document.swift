@@ -4,6 +4,7 @@ struct Document: Decodable {
   var socket: String?
   var socketMode: String?
   var adminSocket: String?
+  var adminGroup: AccountEntry?
   var stateDirectory: String?
   var auditLog: String?
   var audit: AuditEntry?
@@ -12,7 +13,7 @@ struct Document: Decodable {
   var rules: [RuleEntry]
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case tpm, socket, socketMode, adminSocket, stateDirectory, auditLog, audit, limits, log, rules
+    case tpm, socket, socketMode, adminSocket, adminGroup, stateDirectory, auditLog, audit, limits, log, rules
   }
 
   init(from decoder: any Decoder) throws {
@@ -21,6 +22,7 @@ struct Document: Decodable {
     socket = try container.optional(.socket)
     socketMode = try container.optional(.socketMode)
     adminSocket = try container.optional(.adminSocket)
+    adminGroup = try container.optional(.adminGroup)
     stateDirectory = try container.optional(.stateDirectory)
     auditLog = try container.optional(.auditLog)
     audit = try container.optional(.audit)

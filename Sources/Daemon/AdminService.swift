@@ -1,18 +1,21 @@
 internal import Authenticator
 internal import CTAPHID
 internal import FoundationEssentials
+internal import Platform
 internal import Policy
 internal import Transports
 internal import WebAuthn
 
 /// The operator's socket: one JSON request a frame and one JSON answer, or a CTAP2 message as on the jobs' socket, which
-/// may manage everything and sign nothing. Only root and the daemon's own user can open it (mode 0600); the kernel checks
-/// that, and this checks it again.
+/// may manage everything and sign nothing. Only root, the daemon's own user and the configured group can open it; the
+/// kernel checks that, and this checks it again.
 struct AdminService: FrameService {
   private struct Request: Codable {
     var request: String
-    /// Of `credential` and `deleteCredential`: a credential ID, base64url.
+    /// Of every request about one credential: its ID, base64url.
     var id: String?
+    /// Of `renameCredential`.
+    var label: String?
     /// Of `credentials`: where the page before this one ended.
     var after: Int64?
     /// Of `attestationRespond` and `attestationInstall`: the file, JSON as text.
@@ -34,6 +37,11 @@ struct AdminService: FrameService {
     var next: Int64?
   }
 
+  private struct Metrics: Codable {
+    /// OpenMetrics text.
+    var metrics: String
+  }
+
   private struct OneCredential: Codable {
     /// nil where there is none with that ID.
     var credential: CredentialReport?
@@ -44,15 +52,19 @@ struct AdminService: FrameService {
 
   /// The daemon's own effective user, which may ask beside root.
   let owner: UInt32
+  /// Whose members may ask too; nil for nobody.
+  let group: UInt32?
   let engine: AuthenticatorEngine
   /// nil in tests that have none.
   var attestation: AttestationKeeper?
   let status: @Sendable () async -> StatusReport
   let auditLog: @Sendable () async -> AuditReport
+  let metrics: @Sendable (RequestTally) async -> String
 
   /// nil for a stranger.
   func open(_ caller: Caller) async -> Caller? {
-    guard caller.user == 0 || caller.user == owner else { return nil }
+    let isMember = group.map { caller.group == $0 || caller.supplementaryGroups.contains($0) } ?? false
+    guard caller.user == 0 || caller.user == owner || isMember else { return nil }
     return Caller(
       connection: caller.connection, user: caller.user, group: caller.group, process: caller.process,
       supplementaryGroups: caller.supplementaryGroups, unit: caller.unit, isOperator: true)
@@ -61,7 +73,9 @@ struct AdminService: FrameService {
   func answer(_ command: FrameCommand, _ payload: [UInt8], in session: Caller?) async -> FrameReply {
     switch command {
     case .administration:
-      guard let caller = session else { return encode(Problem(error: "only root and the service's own user may ask")) }
+      guard let caller = session else {
+        return encode(Problem(error: "only root, the service's own user and the group of adminGroup may ask"))
+      }
       return await answer(payload, for: caller)
     case .cbor:
       // CTAP2_ERR_NOT_ALLOWED
@@ -83,6 +97,7 @@ struct AdminService: FrameService {
       switch request.request {
       case "status": return encode(await status())
       case "audit": return encode(await auditLog())
+      case "metrics": return encode(Metrics(metrics: await metrics(await engine.tally)))
       case "credentials":
         let (page, next) = try await engine.credentials(after: request.after, limit: Self.pageCount, for: caller)
         return encode(CredentialPage(credentials: page.map(CredentialReport.init), next: next))
@@ -99,17 +114,28 @@ struct AdminService: FrameService {
       case "attestationInstall":
         try await enrolment().install(try file(request))
         return encode(FileAnswer())
+      case "disableCredential": return try await answer(.disabled, to: request, for: caller)
+      case "enableCredential": return try await answer(.enabled, to: request, for: caller)
+      case "setCredentialOutgoing": return try await answer(.outgoing, to: request, for: caller)
+      case "renameCredential":
+        guard let label = request.label else { throw Problem(error: "the key \"label\" is missing") }
+        let renamed = try await engine.setLabel(label, of: try credentialID(request), for: caller)
+        return encode(OneCredential(credential: renamed.map(CredentialReport.init)))
       default:
-        return encode(
-          Problem(
-            error: "unknown request: this daemon knows \"status\", \"audit\", \"credentials\", \"credential\", "
-              + "\"deleteCredential\", \"attestationRequest\", \"attestationRespond\" and \"attestationInstall\""))
+        return encode(Problem(error: "unknown request \(quoted(request.request)): client and daemon differ in version"))
       }
     } catch let problem as Problem {
       return encode(problem)
     } catch {
       return encode(Problem(error: "\(error)"))
     }
+  }
+
+  private func answer(
+    _ state: CredentialState, to request: Request, for caller: Caller
+  ) async throws -> FrameReply {
+    let changed = try await engine.setState(state, of: try credentialID(request), for: caller)
+    return encode(OneCredential(credential: changed.map(CredentialReport.init)))
   }
 
   private func credentialID(_ request: Request) throws(Problem) -> [UInt8] {

@@ -103,8 +103,8 @@ final class RunningDaemon: Sendable {
     administration = SocketServer(
       loop: loop,
       service: AdminService(
-        owner: geteuid(), engine: engine, attestation: attestation, status: report.make,
-        auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make),
+        owner: geteuid(), group: settings.adminGroup, engine: engine, attestation: attestation, status: report.make,
+        auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make, metrics: report.metrics),
       settings: RunningDaemon.administrationSettings, log: logger)
   }
 
@@ -154,7 +154,9 @@ final class RunningDaemon: Sendable {
       }
     }
     if !hasAdministration {
-      try await administration.listen(on: try Listener(path: settings.adminSocket, mode: 0o600))
+      let group = settings.adminGroup
+      try await administration.listen(
+        on: try Listener(path: settings.adminSocket, mode: group == nil ? 0o600 : 0o660, group: group))
     }
     if !hasJobs {
       try await jobs.listen(on: try Listener(path: settings.socket, mode: settings.socketMode))

@@ -5,8 +5,11 @@ import Testing
 @Suite struct UsageTests {
   @Test(arguments: [
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
-    " credential", " credential list", " credential show", " credential delete", " pin", " pin set", " pin change",
-    " pin status", " completion", " attestation", " attestation request", " attestation respond",
+    " metrics", " rotate", " credential", " credential list", " credential show", " credential delete",
+    " credential disable",
+    " credential enable", " credential rename", " pin", " pin set", " pin change",
+    " pin status",
+    " completion", " attestation", " attestation request", " attestation respond",
     " attestation install",
     " attestation enroll", " attestation metadata", " ca", " ca init", " ca issue", " ca list", " ca revoke", " ca crl",
   ])
