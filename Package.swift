@@ -45,7 +45,7 @@ func tests(_ name: String, uses dependencies: [String], vectors: [String] = []) 
 /// What the fuzzer and the replay tests reach into.
 let fuzzed = [
   "AuditLog", "Authenticator", "CBOR", "CTAP", "CTAPHID", "Configuration", "Crypto", "HIDRelay", "Platform", "Policy",
-  "RelyingParty", "Secrets", "Storage", "TPM", "TPMKeyStore", "TestSupport", "WebAuthn",
+  "RelyingParty", "Secrets", "Storage", "TPM", "TPMKeyStore", "TPMStructures", "TestSupport", "WebAuthn",
 ]
 
 /// The same entry functions (Tests/Fuzz/Targets) with libFuzzer as their driver, or with Swift Testing.
@@ -88,6 +88,7 @@ let package = Package(
     // Leaves.
     room("Platform", uses: ["CLinux"]),
     room("Secrets", uses: ["CLinux"]),
+    room("TPMStructures", uses: []),
 
     // Wrappers.
     room("CBOR", uses: ["CCBOR"]),
@@ -105,7 +106,8 @@ let package = Package(
     room("AuditLog", uses: ["CLinux", "Crypto", "Platform"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
     room("IdentityTokens", uses: ["Crypto", "WebAuthn"]),
-    room("RelyingParty", uses: ["CBOR", "Crypto", "WebAuthn"]),
+    room("Attestation", uses: ["Crypto", "Secrets", "TPMStructures", "WebAuthn"]),
+    room("RelyingParty", uses: ["CBOR", "Crypto", "TPMStructures", "WebAuthn"]),
 
     // Adapters.
     room("Transports", uses: ["CLinux", "CTAPHID", "Platform", "Policy"]),
@@ -121,8 +123,8 @@ let package = Package(
     room(
       "Daemon",
       uses: [
-        "AuditLog", "Authenticator", "Configuration", "CTAP", "CTAPHID", "Crypto", "IdentityTokens", "Platform",
-        "Policy", "Secrets", "Storage", "TPMKeyStore", "Transports", "WebAuthn",
+        "Attestation", "AuditLog", "Authenticator", "Configuration", "CTAP", "CTAPHID", "Crypto", "IdentityTokens",
+        "Platform", "Policy", "Secrets", "Storage", "TPMKeyStore", "Transports", "WebAuthn",
       ]),
     room(
       "Client",
@@ -130,8 +132,8 @@ let package = Package(
     room(
       "Commands",
       uses: [
-        "AuditLog", "CTAP", "CTAPHID", "CTerminal", "Client", "Configuration", "Crypto", "Platform", "Policy",
-        "RelyingParty", "Secrets", "WebAuthn",
+        "Attestation", "AuditLog", "CTAP", "CTAPHID", "CTerminal", "Client", "Configuration", "Crypto", "Platform",
+        "Policy", "RelyingParty", "Secrets", "TPMStructures", "WebAuthn",
       ]),
 
     program("countersignd", uses: ["Daemon"]),
@@ -142,9 +144,10 @@ let package = Package(
     tests("PlatformTests", uses: ["CLinux", "Platform", "TestSupport"]),
     tests("SecretsTests", uses: ["Platform", "Secrets"]),
     tests("CBORTests", uses: ["CBOR", "TestSupport"], vectors: ["Vectors"]),
-    tests("CryptoTests", uses: ["Crypto", "Secrets", "TestSupport"], vectors: ["Vectors"]),
+    tests("CryptoTests", uses: ["Crypto", "Secrets", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
     tests("DatabaseTests", uses: ["CFaultyFiles", "Database", "TestSupport"]),
-    tests("TPMTests", uses: ["Secrets", "TestSupport", "TPM"]),
+    tests("TPMTests", uses: ["Attestation", "Secrets", "TestSupport", "TPM", "TPMStructures"]),
+    tests("TPMStructuresTests", uses: ["TestSupport", "TPMStructures"]),
     tests("WebAuthnJSONTests", uses: ["Secrets", "WebAuthn"]),
     tests(
       "AuthenticatorDataTests", uses: ["CBOR", "Crypto", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
@@ -162,7 +165,11 @@ let package = Package(
       ]),
     tests("IdentityTokensTests", uses: ["IdentityTokens", "TestSupport", "WebAuthn"]),
     tests(
-      "RelyingPartyTests", uses: ["CBOR", "Crypto", "Platform", "RelyingParty", "TestSupport", "WebAuthn"],
+      "AttestationTests",
+      uses: ["Attestation", "Crypto", "Platform", "Secrets", "TestSupport", "TPMStructures", "WebAuthn"]),
+    tests(
+      "RelyingPartyTests",
+      uses: ["CBOR", "Crypto", "Platform", "RelyingParty", "TestSupport", "TPMStructures", "WebAuthn"],
       vectors: ["Vectors"]),
     tests(
       "StorageTests",
@@ -181,21 +188,22 @@ let package = Package(
     tests(
       "CommandsTests",
       uses: [
-        "AuditLog", "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto", "Platform", "Policy",
-        "RelyingParty", "Secrets", "TestSupport", "WebAuthn",
+        "Attestation", "AuditLog", "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto",
+        "Platform", "Policy", "RelyingParty", "Secrets", "TestSupport", "TPMStructures", "WebAuthn",
       ]),
     tests(
       "DaemonTests",
       uses: [
-        "Authenticator", "AuditLog", "CTAPHID", "Crypto", "Daemon", "Platform", "Policy", "Secrets", "TestSupport",
-        "Transports", "WebAuthn",
+        "Attestation", "Authenticator", "AuditLog", "CBOR", "CTAP", "CTAPHID", "Crypto", "Daemon", "Platform", "Policy",
+        "RelyingParty", "Secrets", "TestSupport", "TPMKeyStore", "TPMStructures", "Transports", "WebAuthn",
       ]),
 
     // What the tests share, and the benchmark.
     .target(
       name: "TestSupport",
       dependencies: [
-        "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn", "CLinux", "CTestKeys",
+        "Attestation", "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPMStructures",
+        "WebAuthn", "CLinux", "CTestKeys",
       ],
       path: "Tests/TestSupport", swiftSettings: testSettings),
     .target(

@@ -100,6 +100,9 @@ package final class AuditFile: AuditSink {
     wake.signal()
   }
 
+  /// Records that wait for the thread that writes: how far the file is behind.
+  package var waiting: Int { queue.withLock { $0.records.count } }
+
   package func submit(_ record: AuditRecord) -> any AuditTicket {
     // What signs nothing must not take the queue from what does.
     let maximum = record.outcome == .allowed || record.outcome == .done ? maximumQueue : maximumQueue / 4

@@ -83,7 +83,8 @@ extension AuthenticatorEngine {
       let source = try await verify(verification, byPolicy: byPolicy, prospect, on: channel, for: caller)  // 6
       plan = try self.plan(
         request, extensions, inquiry, prospect, verifiedBy: source, userPresent: userPresent, on: channel)
-      chosen = try await choose(request, plan)  // 7, 11, 12; after 9, so that only who may sign learns what is here
+      // 7, 11, 12; after 9, so that only who may sign learns what is here
+      chosen = try await choose(request, plan, &draft)
       if request.pinUvAuthParam != nil, userPresent { channel.token?.spend() }  // 9
     } catch {
       throw await fail(draft, error)
@@ -176,21 +177,24 @@ extension AuthenticatorEngine {
   /// The credential to use, and how many more accounts could follow. An empty list denotes nothing, as if it were absent
   /// (section 6.2.2 step 7: "present and non-empty"); platforms send it.
   private func choose(
-    _ request: GetAssertionRequest, _ plan: AssertionPlan
+    _ request: GetAssertionRequest, _ plan: AssertionPlan, _ draft: inout AuditRecord
   ) async throws(Failure) -> (credential: Credential, position: Int64?, remaining: Int) {
+    var disabled: [UInt8]?
     if let list = request.allowList, !list.isEmpty {
       for descriptor in list where descriptor.type == CredentialParameters.publicKeyType {
         if let credential = try await find(descriptor.id, relyingPartyIDHash: plan.relyingPartyIDHash),
           plan.isVerified || credential.protection < .userVerificationRequired, isAllowed(credential, plan)
         {
-          return (credential, nil, 0)
+          guard credential.state == .disabled else { return (credential, nil, 0) }
+          disabled = credential.id
         }
       }
     } else if let newest = try await walk(plan, olderThan: nil) {
       let others = try await count(plan, olderThan: newest.position)
       return (newest.credential, others > 0 ? newest.position : nil, others)
     }
-    throw Failure(.noCredentials, "no such credential")
+    draft.credentialID = disabled
+    throw disabled == nil ? Failure(.noCredentials, "no such credential") : .disabledCredential
   }
 
   /// The accounts that the walk has still to come to. Where rules name accounts, each has to be looked at.

@@ -38,7 +38,9 @@ extension AuthenticatorEngine {
   /// more.
   func admit(_ inquiry: Inquiry, detail: String? = nil) async throws(CTAPStatus) -> Presence {
     do {
-      return try ledger.admit(try judge.judge(inquiry), at: Moment(environment.time))
+      let presence = try ledger.admit(try judge.judge(inquiry), at: Moment(environment.time))
+      rulesInUse[inquiry.caller.connection] = presence.rule
+      return presence
     } catch {
       throw await refuse(inquiry, error, detail)
     }
@@ -55,7 +57,9 @@ extension AuthenticatorEngine {
   /// as that of ``admit(_:detail:)``, which comes next.
   func foresee(_ inquiry: Inquiry, detail: String? = nil) async throws(CTAPStatus) -> Prospect {
     do {
-      return try judge.foresee(inquiry)
+      let prospect = try judge.foresee(inquiry)
+      rulesInUse[inquiry.caller.connection] = prospect.rule
+      return prospect
     } catch {
       throw await refuse(inquiry, error, detail)
     }

@@ -14,11 +14,13 @@ package struct AuthenticatorEnvironment: Sendable {
   package var identity: AuthenticatorIdentity
   /// Whether there is an attestation by which this one device is known, to be enabled by authenticatorConfig.
   package var offersEnterpriseAttestation: Bool
+  /// What attestation by certificate there is, and how to make it; nil where there can be none.
+  package var attestation: AttestationService?
 
   package init(
     keys: any KeyStore, store: any CredentialStore, audit: any AuditSink, time: any Timekeeper,
     random: any RandomSource, logger: Logger, identity: AuthenticatorIdentity,
-    offersEnterpriseAttestation: Bool = false
+    offersEnterpriseAttestation: Bool = false, attestation: AttestationService? = nil
   ) {
     self.keys = keys
     self.store = store
@@ -28,6 +30,7 @@ package struct AuthenticatorEnvironment: Sendable {
     self.logger = logger
     self.identity = identity
     self.offersEnterpriseAttestation = offersEnterpriseAttestation
+    self.attestation = attestation
   }
 }
 
@@ -52,6 +55,10 @@ package actor AuthenticatorEngine {
   let pinReading = Turnstile()
   var pinMismatches = PINMismatches()
   var limiter = RecordLimiter()
+  /// What has been answered since the start.
+  package internal(set) var tally = RequestTally()
+  /// The rule that said yes last, by the connection whose request is in progress.
+  var rulesInUse: [UInt64: String] = [:]
   private let executor: any SerialExecutor
 
   /// - Parameters:
@@ -98,6 +105,7 @@ package actor AuthenticatorEngine {
   /// Forgets a channel's state, when its connection has ended and its last request has been answered.
   package func close(_ caller: Caller) {
     channels[caller.connection] = nil
+    rulesInUse[caller.connection] = nil
   }
 
   /// Answers one CTAP2 message: a status byte, then CBOR where the status is CTAP2_OK and there is a response.
@@ -111,11 +119,17 @@ package actor AuthenticatorEngine {
   }
 
   private func answer(_ message: [UInt8], from caller: Caller) async -> [UInt8] {
+    let start = environment.time.monotonicNanoseconds
+    var command: String?
     do throws(CTAPStatus) {
       guard message.count <= AuthenticatorLimits.maximumMessageSize else { throw CTAPStatus.requestTooLarge }
       let request = try CTAPRequest.decode(message)
-      return try await dispatch(request, from: caller).encoded()
+      command = "\(request.command)"
+      let reply = try await dispatch(request, from: caller).encoded()
+      count(command, from: caller, failure: nil, since: start)
+      return reply
     } catch {
+      count(command, from: caller, failure: error, since: start)
       // An error ends a walk as every other command does, but for a fragment out of turn.
       if error != .invalidSeq { channels[caller.connection]?.endWalk() }
       return error.encoded()

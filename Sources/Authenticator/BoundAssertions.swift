@@ -18,6 +18,7 @@ extension AuthenticatorEngine {
   }
 
   private func answer(bound payload: [UInt8], from caller: Caller) async -> [UInt8] {
+    let start = environment.time.monotonicNanoseconds
     // As another command does, it ends what one has begun.
     channels[caller.connection]?.endWalk()
     do throws(CTAPStatus) {
@@ -25,8 +26,11 @@ extension AuthenticatorEngine {
       let request = try BoundAssertionRequest(decoding: payload)
       try gate.enter()
       defer { gate.leave() }
-      return try await boundAssertion(request, for: caller).encoded()
+      let reply = try await boundAssertion(request, for: caller).encoded()
+      count("boundAssertion", from: caller, failure: nil, since: start)
+      return reply
     } catch {
+      count("boundAssertion", from: caller, failure: error, since: start)
       return error.encoded()
     }
   }

@@ -299,14 +299,21 @@ extension AuthenticatorEngine {
     guard user.id == credential.userHandle else { throw Failure(.invalidParameter, "the user handle is another") }
     credential.userName = user.name.flatMap { $0.isEmpty ? nil : truncated($0) }
     credential.userDisplayName = user.displayName.flatMap { $0.isEmpty ? nil : truncated($0) }
+    guard try await replace(credential, draft) else {
+      throw Failure(.noCredentials, "the credential has gone meanwhile")
+    }
+  }
+
+  /// Records the change of a credential, and then makes it.
+  ///
+  /// - Returns: whether it was there
+  func replace(_ credential: Credential, _ draft: AuditRecord) async throws(Failure) -> Bool {
     try await record(draft)
-    let isThere: Bool
     do {
-      isThere = try await environment.store.update(credential)
+      return try await environment.store.update(credential)
     } catch {
       throw await recorded(Failure(error), draft)
     }
-    guard isThere else { throw Failure(.noCredentials, "the credential has gone meanwhile") }
   }
 
   private func recorded(_ failure: Failure, _ draft: AuditRecord) async -> Failure {
@@ -318,7 +325,7 @@ extension AuthenticatorEngine {
   private func changeable(
     _ id: [UInt8], _ binding: Binding, _ detail: String, for caller: Caller
   ) async throws(Failure) -> (Credential, AuditRecord) {
-    guard let credential = try await find(id), credential.isDiscoverable,
+    guard let credential = try await find(id), credential.isOnWalks,
       let relyingPartyID = credential.relyingPartyID
     else { throw await notThere(caller, .all, "no such credential") }
     let presence = try await permit(caller, relyingPartyID, detail)

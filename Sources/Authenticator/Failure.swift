@@ -15,6 +15,9 @@ struct Failure: Error {
     isFault = false
   }
 
+  /// To the caller as if the credential were not there.
+  static let disabledCredential = Failure(.noCredentials, "credential disabled")
+
   /// Runs what throws a status of its own.
   static func translated<Result: ~Copyable>(
     _ body: () throws(CTAPStatus) -> Result
@@ -40,10 +43,10 @@ struct Failure: Error {
 
   init(_ error: StoreError) {
     reason = "\(error)"
-    isFault = true
     switch error {
-    case .full: status = .keyStoreFull
-    case .unavailable: status = .storageUnavailable
+    case .full: (status, isFault) = (.keyStoreFull, true)
+    case .unavailable: (status, isFault) = (.storageUnavailable, true)
+    case .conflict: (status, isFault) = (.notAllowed, false)
     }
   }
 

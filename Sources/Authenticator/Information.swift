@@ -34,7 +34,7 @@ extension AuthenticatorEngine {
     info.maxCredBlobLength = AuthenticatorLimits.maximumBlobLength
     info.maxRPIDsForSetMinPINLength = AuthenticatorLimits.maximumMinPINLengthRelyingParties
     info.preferredPlatformUvAttempts = 1
-    info.attestationFormats = ["packed"]
+    info.attestationFormats = AttestationChoice.formats(installed: environment.attestation?.inService())
     info.authenticatorConfigCommands = ConfigSubcommand.allCases.filter(isServed).map(\.rawValue)
     // Absent where the store cannot tell: no number is better than a wrong one.
     do {

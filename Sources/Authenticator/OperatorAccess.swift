@@ -46,16 +46,71 @@ extension AuthenticatorEngine {
     }
   }
 
-  /// Removes a credential: nobody can sign with it from then on.
+  /// Disables a credential, enables it again, or keeps it beside the one that takes its place. Requests that have found
+  /// it already end as they began.
   ///
-  /// - Returns: what has been removed; nil where there is none with this ID
-  package func removeCredential(id: [UInt8], for caller: Caller) async throws(OperatorRefusal) -> Credential? {
+  /// - Returns: the credential with its new state; nil where there is none with this ID
+  package func setState(
+    _ state: CredentialState, of id: [UInt8], for caller: Caller
+  ) async throws(OperatorRefusal) -> Credential? {
+    let detail =
+      switch state {
+      case .enabled: "credential.enable"
+      case .outgoing: "credential.outgoing"
+      case .disabled: "credential.disable"
+      }
+    let changed = try await change(id, detail, for: caller) { $0.state = state }
+    if let changed, state == .disabled { await environment.keys.evict([changed.key.binding]) }
+    return changed
+  }
+
+  /// Gives a credential the operator's own name.
+  ///
+  /// - Parameters:
+  ///   - label: at most 64 bytes of UTF-8; empty takes it away
+  ///   - id: the credential ID
+  ///   - caller: on the operator's socket
+  /// - Returns: the credential with its new label; nil where there is none with this ID
+  /// - Throws: ``OperatorRefusal``
+  package func setLabel(
+    _ label: String, of id: [UInt8], for caller: Caller
+  ) async throws(OperatorRefusal) -> Credential? {
+    guard label.utf8.count <= 64 else { throw OperatorRefusal(description: "a label has at most 64 bytes of UTF-8") }
+    return try await change(id, "credential.rename", for: caller) { $0.label = label.isEmpty ? nil : label }
+  }
+
+  /// Changes what is the operator's of a credential. What is so already is neither written nor recorded.
+  private func change(
+    _ id: [UInt8], _ detail: String, for caller: Caller, _ apply: (inout Credential) -> Void
+  ) async throws(OperatorRefusal) -> Credential? {
     let presence = try permit(caller)
+    try enter()
+    defer { gate.leave() }
+    do throws(Failure) {
+      guard let before = try await find(id) else { return nil }
+      var credential = before
+      apply(&credential)
+      guard credential != before else { return before }
+      return try await replace(credential, managementDraft(presence, detail, credential, caller)) ? credential : nil
+    } catch {
+      throw OperatorRefusal(description: error.reason)
+    }
+  }
+
+  private func enter() throws(OperatorRefusal) {
     do throws(CTAPStatus) {
       try gate.enter()
     } catch {
       throw OperatorRefusal(description: "a reset is in progress")
     }
+  }
+
+  /// Removes a credential: nobody can sign with it from then on.
+  ///
+  /// - Returns: what has been removed; nil where there is none with this ID
+  package func removeCredential(id: [UInt8], for caller: Caller) async throws(OperatorRefusal) -> Credential? {
+    let presence = try permit(caller)
+    try enter()
     defer { gate.leave() }
     do throws(Failure) {
       guard let credential = try await find(id) else { return nil }

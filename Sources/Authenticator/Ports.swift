@@ -107,6 +107,76 @@ package protocol KeyStore: Sendable {
   func save(_ record: RetryRecord, caller: Caller) async throws(KeyStoreError)
 }
 
+/// That a credential key is in the TPM, said by the TPM.
+package struct CredentialCertification: Equatable, Sendable {
+  /// TPMT_PUBLIC of the credential key.
+  package let publicArea: [UInt8]
+  /// TPMS_ATTEST.
+  package let attested: [UInt8]
+  /// A DER ECDSA-Sig-Value.
+  package let signature: [UInt8]
+
+  package init(publicArea: [UInt8], attested: [UInt8], signature: [UInt8]) {
+    self.publicArea = publicArea
+    self.attested = attested
+    self.signature = signature
+  }
+}
+
+/// The TPM's attestation key at work, at registrations. `key` is what the adapter gave when it made the key.
+package protocol CredentialAttester: Sendable {
+  /// Certifies a credential key (TPM2_Certify). `data`, at most 64 bytes, goes along in `extraData`.
+  func certify(
+    _ credential: CredentialKey, data: [UInt8], with key: [UInt8], caller: Caller, presence: borrowing Presence
+  ) async throws(KeyStoreError) -> CredentialCertification
+
+  /// Signs a message of at most 1024 bytes by ECDSA with SHA-256.
+  ///
+  /// - Returns: a DER ECDSA-Sig-Value
+  func sign(
+    _ message: [UInt8], with key: [UInt8], caller: Caller, presence: borrowing Presence
+  ) async throws(KeyStoreError) -> [UInt8]
+}
+
+/// The attestation key in service, with its certificates, leaf first.
+package struct InstalledAttestation: Equatable, Sendable {
+  /// For ``CredentialAttester``.
+  package var key: [UInt8]
+  /// For statements of format `tpm`; DER.
+  package var tpm: [[UInt8]]
+  /// For statements of format `packed`; DER.
+  package var packed: [[UInt8]]
+
+  package init(key: [UInt8], tpm: [[UInt8]], packed: [[UInt8]]) {
+    self.key = key
+    self.tpm = tpm
+    self.packed = packed
+  }
+}
+
+/// Attestation by certificate.
+package struct AttestationService: Sendable {
+  package var attester: any CredentialAttester
+  /// What is in service at this moment; nil where nothing is.
+  package var inService: @Sendable () -> InstalledAttestation?
+
+  package init(
+    attester: any CredentialAttester, inService: @escaping @Sendable () -> InstalledAttestation?
+  ) {
+    self.attester = attester
+    self.inService = inService
+  }
+}
+
+/// What the operator has made of a credential.
+package enum CredentialState: String, Equatable, Sendable {
+  case enabled
+  /// Signs as an enabled one does, and makes no way for a new credential of the same user: it is being rotated.
+  case outgoing
+  /// Signs nothing. The operator sees it, and so does an exclude list; for everything else it is not there.
+  case disabled
+}
+
 /// One credential: a key pair, its RP ID, its user and its settings.
 package struct Credential: Equatable, Sendable {
   /// nil where it was made by U2F, which tells no more than a hash.
@@ -128,17 +198,25 @@ package struct Credential: Equatable, Sendable {
   package var hasLargeBlobKey: Bool
   /// credBlob; nil where none was stored.
   package var blob: [UInt8]?
+  package var state: CredentialState
+  /// The operator's own name for it; the names of the user belong to the relying party.
+  package var label: String?
   /// Milliseconds since 1970-01-01 UTC.
   package var createdAt: Int64
 
   /// The credential ID: 16 random bytes.
   package var id: [UInt8] { key.binding.credentialID }
 
+  /// Whether walks over the relying party's accounts come by it.
+  package var isOnWalks: Bool { isDiscoverable && state != .disabled }
+
   package init(
     relyingPartyID: String?, relyingPartyName: String? = nil, userHandle: [UInt8], userName: String? = nil,
     userDisplayName: String? = nil, isDiscoverable: Bool, publicKey: CredentialPublicKey, key: CredentialKey,
     signatureCounter: SignatureCounter = .global, protection: CredentialProtection = .userVerificationOptional,
-    hasHMACSecret: Bool = false, hasLargeBlobKey: Bool = false, blob: [UInt8]? = nil, createdAt: Int64
+    hasHMACSecret: Bool = false, hasLargeBlobKey: Bool = false, blob: [UInt8]? = nil, state: CredentialState = .enabled,
+    label: String? = nil,
+    createdAt: Int64
   ) {
     self.relyingPartyID = relyingPartyID
     self.relyingPartyName = relyingPartyName
@@ -153,6 +231,8 @@ package struct Credential: Equatable, Sendable {
     self.hasHMACSecret = hasHMACSecret
     self.hasLargeBlobKey = hasLargeBlobKey
     self.blob = blob
+    self.state = state
+    self.label = label
     self.createdAt = createdAt
   }
 }
@@ -163,13 +243,15 @@ package enum StoreError: Error, Equatable, Sendable {
   case full(String)
   /// The file cannot be read or written, or is damaged or not ours.
   case unavailable(String)
+  /// What is there already stands in the way.
+  case conflict(String)
 }
 
 extension StoreError: CustomStringConvertible {
   /// The operator's text.
   package var description: String {
     switch self {
-    case .full(let text), .unavailable(let text): text
+    case .full(let text), .unavailable(let text), .conflict(let text): text
     }
   }
 }
@@ -215,12 +297,13 @@ package protocol CredentialStore: Sendable {
   /// - Throws: ``StoreError``
   func credential(after position: Int64?) async throws(StoreError) -> (credential: Credential, position: Int64)?
 
-  /// Adds a credential. A discoverable one replaces the discoverable one with the same RP ID and user handle.
+  /// Adds a credential. A discoverable one replaces the enabled discoverable one with the same RP ID and user handle.
   ///
   /// - Returns: the bindings of those it replaced
   func insert(_ credential: Credential) async throws(StoreError) -> [KeyBinding]
 
-  /// Replaces the record of the credential with the same ID, which keeps its place in every walk.
+  /// Replaces the record of the credential with the same ID, which keeps its place in every walk. One that is enabled
+  /// again conflicts with an enabled discoverable one of the same RP ID and user handle.
   ///
   /// - Returns: whether it was there
   func update(_ credential: Credential) async throws(StoreError) -> Bool

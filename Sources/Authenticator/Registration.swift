@@ -107,6 +107,7 @@ extension AuthenticatorEngine {
     _ request: MakeCredentialRequest, isVerified: Bool, _ draft: inout AuditRecord
   ) async throws(Failure) {
     let hash = SHA256.hash(Array(request.relyingParty.id.utf8))
+    // A disabled one counts: registering anew is no way around the operator.
     for descriptor in request.excludeList ?? [] where descriptor.type == CredentialParameters.publicKeyType {
       if let known = try await find(descriptor.id, relyingPartyIDHash: hash),
         isVerified || known.protection < .userVerificationRequired
@@ -143,25 +144,19 @@ extension AuthenticatorEngine {
     draft.flags = data.flags.rawValue
     draft.signatureCounter = data.signatureCounter
 
-    // Packed self-attestation (WebAuthn section 8.2): the credential key signs.
     let signed = data.encoded()
     let largeBlobKey = credential.hasLargeBlobKey ? try largeBlobKey(of: credential) : nil
-    let isAttested =
-      presence.terms.attests && AttestationPreference(request.attestationFormatsPreference) == .packed
-    var statement = CBORMap()
-    if isAttested {
-      let signature = try await sign(
-        signed + request.clientDataHash, with: credential, presence, recording: draft, for: caller)
-      statement = ["alg": .integer(new.algorithm.rawValue), "sig": .bytes(signature)]
-    } else {
-      try await record(draft)
-    }
+    let choice =
+      presence.terms.attests
+      ? AttestationChoice(request.attestationFormatsPreference, installed: environment.attestation?.inService()) : .none
+    let statement = try await statement(
+      choice, of: signed + request.clientDataHash, about: credential, presence, recording: draft, for: caller)
     // It may replace another one: not for a caller who is gone and would never learn of it.
     try refuseCancelled()
     try refuseEnded(caller)
     try await keep(credential)
     return MakeCredentialResponse(
-      format: isAttested ? "packed" : "none", authenticatorData: signed, attestationStatement: statement,
+      format: choice.format, authenticatorData: signed, attestationStatement: statement,
       largeBlobKey: largeBlobKey)
   }
 
@@ -224,17 +219,6 @@ private struct NewCredential {
   let algorithm: COSEAlgorithm
   let extensions: CheckedCreationExtensions
   let isVerified: Bool
-}
-
-/// What a relying party prefers of the attestation formats that are here (CTAP 2.2, attestationFormatsPreference).
-private enum AttestationPreference: String {
-  case packed
-  case none
-
-  /// The first of the list that is known; packed where none is, or nothing is preferred.
-  init(_ formats: [String]?) {
-    self = formats?.lazy.compactMap(AttestationPreference.init(rawValue:)).first ?? .packed
-  }
 }
 
 /// A name as it is stored: at most 64 bytes, cut between characters (CTAP 2.1 section 6.1.2 lets authenticators cut

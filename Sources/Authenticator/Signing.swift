@@ -25,13 +25,18 @@ extension AuthenticatorEngine {
     } catch {
       throw Failure(error)
     }
+    try await durable(ticket)
+    try refuseEnded(caller)
+    return signature
+  }
+
+  /// Waits until a record is on disk.
+  func durable(_ ticket: any AuditTicket) async throws(Failure) {
     do {
       try await ticket.durable()
     } catch {
       throw Failure(error)
     }
-    try refuseEnded(caller)
-    return signature
   }
 
   /// - Throws: CTAP2_ERR_OPERATION_DENIED once the caller's grant has ended: what was made in its time does not leave
@@ -76,10 +81,6 @@ extension AuthenticatorEngine {
 
   /// Makes a record durable that no signature waits for.
   func record(_ record: AuditRecord) async throws(Failure) {
-    do {
-      try await submit(record).durable()
-    } catch {
-      throw Failure(error)
-    }
+    try await durable(submit(record))
   }
 }

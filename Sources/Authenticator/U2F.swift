@@ -17,31 +17,42 @@ extension AuthenticatorEngine {
   }
 
   private func answer(u2f message: [UInt8], from caller: Caller) async -> [UInt8] {
+    let start = environment.time.monotonicNanoseconds
     do throws(U2FStatus) {
       let request = try U2FRequest.decode(message)
       // Ends what a CTAP2 command has begun, as another CTAP2 command does.
       channels[caller.connection]?.endWalk()
-      return try await dispatch(request, for: caller).encoded()
+      let answer = try await dispatch(request, since: start, for: caller)
+      return answer.encoded()
     } catch {
       return error.encoded()
     }
   }
 
-  private func dispatch(_ request: U2FRequest, for caller: Caller) async throws(U2FStatus) -> U2FResponse {
+  private func dispatch(
+    _ request: U2FRequest, since start: UInt64, for caller: Caller
+  ) async throws(U2FStatus) -> U2FResponse {
     do throws(CTAPStatus) {
-      try gate.enter()
-      defer { gate.leave() }
-      // Verification always is what U2F cannot do (section 7.2.4).
-      if request != .version, try await settings().alwaysUV { throw CTAPStatus.puatRequired }
-      switch request {
-      case .version: return .version
-      case .register(let challenge, let application):
-        return .registration(try await registerU2F(challenge, application, for: caller))
-      case .authenticate(let control, let challenge, let application, let keyHandle):
-        return .authentication(try await authenticateU2F(control, challenge, application, keyHandle, for: caller))
-      }
+      let response = try await answer(request, for: caller)
+      count(request.name, from: caller, failure: nil, since: start)
+      return response
     } catch {
+      count(request.name, from: caller, failure: error, since: start)
       throw U2FStatus(error)
+    }
+  }
+
+  private func answer(_ request: U2FRequest, for caller: Caller) async throws(CTAPStatus) -> U2FResponse {
+    try gate.enter()
+    defer { gate.leave() }
+    // Verification always is what U2F cannot do (section 7.2.4).
+    if request != .version, try await settings().alwaysUV { throw CTAPStatus.puatRequired }
+    switch request {
+    case .version: return .version
+    case .register(let challenge, let application):
+      return .registration(try await registerU2F(challenge, application, for: caller))
+    case .authenticate(let control, let challenge, let application, let keyHandle):
+      return .authentication(try await authenticateU2F(control, challenge, application, keyHandle, for: caller))
     }
   }
 
@@ -107,6 +118,7 @@ extension AuthenticatorEngine {
       credential = found
       draft.relyingPartyID = credential.relyingPartyID
       draft.credentialID = credential.id
+      guard credential.state != .disabled else { throw .disabledCredential }
       if control == .checkOnly { throw Failure(.upRequired, "check only: the key handle is known") }
     } catch {
       throw await fail(draft, error)
@@ -137,6 +149,17 @@ extension U2FStatus {
     case .upRequired: self = .conditionsNotSatisfied
     case .puatRequired: self = .commandNotAllowed
     default: self = .unknown
+    }
+  }
+}
+
+extension U2FRequest {
+  /// For metrics.
+  fileprivate var name: String {
+    switch self {
+    case .version: "u2fVersion"
+    case .register: "u2fRegister"
+    case .authenticate: "u2fAuthenticate"
     }
   }
 }

@@ -2,6 +2,16 @@ internal import CTAPHID
 package import Platform
 package import WebAuthn
 
+/// What the operator does with a credential that stays.
+package enum CredentialChange: Sendable {
+  case disable
+  case enable
+  /// Keeps it, enabled, beside the credential that takes its place.
+  case keepBeside
+  /// Gives it the operator's own name; none where it is empty.
+  case rename(String)
+}
+
 /// A client of the management socket: JSON objects in frames of one command.
 package struct AdminClient {
   private let connection: any FrameExchange
@@ -18,6 +28,11 @@ package struct AdminClient {
   /// What it takes to verify the audit log.
   package func audit(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
     try ask(["request": "audit"], until: deadline)
+  }
+
+  /// `metrics`, as OpenMetrics text.
+  package func metrics(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "metrics"], until: deadline)
   }
 
   /// One page of the credentials: `credentials`, and `next` unless it is the last.
@@ -60,6 +75,43 @@ package struct AdminClient {
   /// `revoked`: whether there was one.
   package func revokeGrant(id: String, until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
     try ask(["request": "grantRevoke", "id": .string(id)], until: deadline)
+  }
+
+  /// What the runner asks of an attestation authority.
+  package func attestationRequest(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "attestationRequest"], until: deadline)
+  }
+
+  /// Its answer to a challenge, in `file`.
+  package func attestationRespond(
+    to file: JSONValue, until deadline: Deadline
+  ) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "attestationRespond", "file": .string(AdminClient.text(file))], until: deadline)
+  }
+
+  /// Puts certificates into service.
+  package func attestationInstall(
+    _ file: JSONValue, until deadline: Deadline
+  ) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "attestationInstall", "file": .string(AdminClient.text(file))], until: deadline)
+  }
+
+  private static func text(_ file: JSONValue) -> String { String(decoding: file.serialized(), as: UTF8.self) }
+
+  /// `credential` as it is then, unless there is none with that ID.
+  package func changeCredential(
+    id: [UInt8], _ change: CredentialChange, until deadline: Deadline
+  ) throws(ClientError) -> [String: JSONValue] {
+    var request: [String: JSONValue] = ["id": .string(Base64URL.encode(id))]
+    switch change {
+    case .disable: request["request"] = "disableCredential"
+    case .enable: request["request"] = "enableCredential"
+    case .keepBeside: request["request"] = "setCredentialOutgoing"
+    case .rename(let label):
+      request["request"] = "renameCredential"
+      request["label"] = .string(label)
+    }
+    return try ask(request, until: deadline)
   }
 
   private func ask(_ request: [String: JSONValue], until deadline: Deadline) throws(ClientError) -> [String: JSONValue]

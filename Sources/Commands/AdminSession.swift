@@ -28,6 +28,15 @@ struct AdminSession {
     return members
   }
 
+  /// - Returns: the credential as it is then
+  func change(_ id: [UInt8], _ change: CredentialChange) throws(CommandFailure) -> [String: JSONValue] {
+    let answer = try ask { client, deadline throws(ClientError) in
+      try client.changeCredential(id: id, change, until: deadline)
+    }
+    guard case .object(let credential)? = answer["credential"] else { throw noSuchCredential(context) }
+    return credential
+  }
+
   func strange(_ problem: String) -> CommandFailure {
     CommandFailure(context.what, .malformed(problem), socket: context.adminSocket, namedBy: "--admin-socket")
   }

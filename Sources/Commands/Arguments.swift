@@ -20,6 +20,8 @@ struct Arguments {
     case relyingPartyID = "--rp-id"
     case userName = "--user-name"
     case yes = "--yes"
+    case label = "--label"
+    case replaces = "--replaces"
     case pinFile = "--pin-file"
     case pinCredential = "--pin-credential"
     case newPINFile = "--new-pin-file"
@@ -50,19 +52,30 @@ struct Arguments {
     case job = "--job"
     case since = "--since"
     case until = "--until"
+    case root = "--root"
+    case revocationList = "--crl"
+    case aaguid = "--aaguid"
+    case vendor = "--vendor"
+    case topOrigin = "--top-origin"
+    case deviceBound = "--device-bound"
+    case authority = "--ca"
+    case organization = "--organization"
+    case country = "--country"
+    case days = "--days"
+    case passphraseFile = "--passphrase-file"
     case help = "--help"
 
-    var takesValue: Bool { ![.json, .yes, .requireClaims, .help].contains(self) }
+    var takesValue: Bool { ![.json, .yes, .deviceBound, .requireClaims, .help].contains(self) }
   }
 
-  private(set) var values: [Option: String] = [:]
-  private var repeated: [Option: [String]] = [:]
+  /// In the order given.
+  private var values: [Option: [String]] = [:]
   /// What stands there without an option's name; nil where the command takes no such thing.
   private(set) var operand: String?
   /// File names that stand there so, where the command takes any.
   private(set) var files: [String] = []
 
-  /// Takes `--option VALUE` and `--option=VALUE`, each at most once.
+  /// Takes `--option VALUE` and `--option=VALUE`, most of them at most once.
   ///
   /// - Parameters:
   ///   - words: what follows the name of the command
@@ -95,15 +108,14 @@ struct Arguments {
       guard values[option] == nil || lists.contains(option) else { throw .usage("\(parts[0]) is there twice", remedy) }
       if !option.takesValue {
         guard parts.count == 1 else { throw .usage("\(parts[0]) takes no value", remedy) }
-        values[option] = ""
+        values[option] = [""]
       } else if parts.count == 2 {
-        values[option] = parts[1]
+        values[option, default: []].append(parts[1])
       } else if let value = words.popFirst() {
-        values[option] = value
+        values[option, default: []].append(value)
       } else {
         throw .usage("\(parts[0]) lacks its value", remedy)
       }
-      if lists.contains(option), let value = values[option] { repeated[option, default: []].append(value) }
     }
     if let operandName, operand == nil, !operandMayBeMissing, !has(.help) {
       throw .usage("\(command) lacks its \(operandName)", remedy)
@@ -117,10 +129,10 @@ struct Arguments {
     Option(rawValue: word) == nil && word.utf8.count >= 22 && Base64URL.decode(word) != nil
   }
 
-  subscript(option: Option) -> String? { values[option] }
+  subscript(option: Option) -> String? { values[option]?.first }
+
+  /// Of an option that may be repeated.
+  func all(_ option: Option) -> [String] { values[option] ?? [] }
 
   func has(_ option: Option) -> Bool { values[option] != nil }
-
-  /// The values of an option that may be there several times.
-  func all(_ option: Option) -> [String] { repeated[option] ?? [] }
 }

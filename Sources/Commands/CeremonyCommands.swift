@@ -44,7 +44,7 @@ func authenticate(_ context: CommandContext) throws(CommandFailure) {
 }
 
 extension CommandContext {
-  fileprivate func webAuthnClient(
+  func webAuthnClient(
     _ pin: PIN?, relyingPartyID: String, until deadline: Deadline
   ) throws(CommandFailure) -> WebAuthnClient {
     WebAuthnClient(try authenticator(until: deadline), pin: pin) { warning in

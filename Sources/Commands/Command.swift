@@ -6,15 +6,30 @@ enum Command: String, CaseIterable {
   case status
   case doctor
   case completion
+  case metrics
+  case rotate
   case credentialList = "credential list"
   case credentialShow = "credential show"
   case credentialDelete = "credential delete"
+  case credentialDisable = "credential disable"
+  case credentialEnable = "credential enable"
+  case credentialRename = "credential rename"
   case pinSet = "pin set"
   case pinChange = "pin change"
   case pinStatus = "pin status"
   case auditShow = "audit show"
   case auditVerify = "audit verify"
   case auditKey = "audit key"
+  case attestationRequest = "attestation request"
+  case attestationRespond = "attestation respond"
+  case attestationInstall = "attestation install"
+  case attestationEnroll = "attestation enroll"
+  case attestationMetadata = "attestation metadata"
+  case authorityInit = "ca init"
+  case authorityIssue = "ca issue"
+  case authorityList = "ca list"
+  case authorityRevoke = "ca revoke"
+  case authorityRenew = "ca crl"
   case verifyRegistration = "verify registration"
   case verifyAssertion = "verify assertion"
   case policyCheck = "policy check"
@@ -32,9 +47,14 @@ enum Command: String, CaseIterable {
     case .status: [.json, .output, .adminSocket, .timeout]
     case .doctor: [.configuration, .json, .output, .adminSocket, .socket, .timeout]
     case .completion: [.program, .output]
+    case .rotate:
+      [.replaces, .input, .output, .origin, .pinFile, .pinCredential, .adminSocket, .socket, .timeout]
+    case .metrics: [.output, .adminSocket, .timeout]
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
     case .credentialDelete: [.yes, .json, .output, .adminSocket, .timeout]
+    case .credentialDisable, .credentialEnable: [.json, .output, .adminSocket, .timeout]
+    case .credentialRename: [.label, .json, .output, .adminSocket, .timeout]
     case .pinSet: [.pinFile, .pinCredential, .adminSocket, .socket, .timeout]
     case .pinChange:
       [.pinFile, .pinCredential, .newPINFile, .newPINCredential, .adminSocket, .socket, .timeout]
@@ -45,8 +65,23 @@ enum Command: String, CaseIterable {
       ]
     case .auditVerify: [.key, .json, .output, .adminSocket, .timeout]
     case .auditKey: [.output, .adminSocket, .timeout]
-    case .verifyRegistration: [.options, .response, .origin, .output]
-    case .verifyAssertion: [.options, .response, .credential, .origin, .requireClaims, .output]
+    case .attestationRequest: [.output, .adminSocket, .timeout]
+    case .attestationRespond: [.input, .output, .adminSocket, .timeout]
+    case .attestationInstall: [.input, .adminSocket, .timeout]
+    case .attestationEnroll: [.authority, .days, .passphraseFile, .adminSocket, .timeout]
+    case .attestationMetadata: [.root, .output, .socket, .adminSocket, .timeout]
+    case .authorityInit: [.authority, .organization, .country, .passphraseFile]
+    case .authorityIssue: [.authority, .input, .output, .days, .passphraseFile]
+    case .authorityList: [.authority, .json, .output]
+    case .authorityRevoke: [.authority, .passphraseFile]
+    case .authorityRenew: [.authority, .passphraseFile]
+    case .verifyRegistration:
+      [
+        .options, .response, .origin, .topOrigin, .root, .revocationList, .aaguid, .vendor, .format, .deviceBound,
+        .json, .output,
+      ]
+    case .verifyAssertion:
+      [.options, .response, .credential, .origin, .topOrigin, .deviceBound, .requireClaims, .json, .output]
     case .grantCreate:
       [
         .rule, .userID, .lifetime, .signatures, .relyingPartyID, .claim, .token, .process, .controlGroup, .format,
@@ -67,10 +102,12 @@ enum Command: String, CaseIterable {
   /// What it takes besides options.
   var operandName: String? {
     switch self {
-    case .credentialShow, .credentialDelete: "credential ID"
+    case .credentialShow, .credentialDelete, .credentialDisable, .credentialEnable, .credentialRename:
+      "credential ID"
     case .policyCheck: "file"
     case .grantRevoke: "grant ID"
     case .completion: "shell"
+    case .authorityRevoke: "serial number or attestation key"
     default: nil
     }
   }
@@ -80,6 +117,9 @@ enum Command: String, CaseIterable {
     switch self {
     case .policyExplain: [.group, .claim]
     case .grantCreate: [.claim, .relyingPartyID]
+    case .attestationMetadata: [.root]
+    case .verifyRegistration: [.root, .revocationList, .aaguid, .vendor, .format, .topOrigin]
+    case .verifyAssertion: [.topOrigin]
     default: []
     }
   }
@@ -99,15 +139,30 @@ enum Command: String, CaseIterable {
     case .status: "cannot get the daemon's status"
     case .doctor: "this machine is not fit to sign"
     case .completion: "cannot make a completion"
+    case .rotate: "cannot rotate the credential"
+    case .metrics: "cannot get the daemon's metrics"
     case .credentialList: "cannot list credentials"
     case .credentialShow: "cannot show the credential"
     case .credentialDelete: "cannot delete the credential"
+    case .credentialDisable: "cannot disable the credential"
+    case .credentialEnable: "cannot enable the credential"
+    case .credentialRename: "cannot rename the credential"
     case .pinSet: "cannot set the PIN"
     case .pinChange: "cannot change the PIN"
     case .pinStatus: "cannot get the PIN's status"
     case .auditShow: "cannot show the audit log"
     case .auditVerify: "audit log not verified"
     case .auditKey: "cannot get the audit log's key"
+    case .attestationRequest: "cannot make the attestation request"
+    case .attestationRespond: "cannot answer the challenge"
+    case .attestationInstall: "cannot install the certificates"
+    case .attestationEnroll: "cannot enrol"
+    case .attestationMetadata: "cannot make the metadata statement"
+    case .authorityInit: "cannot make the authority"
+    case .authorityIssue: "cannot issue"
+    case .authorityList: "cannot list certificates"
+    case .authorityRevoke: "cannot revoke"
+    case .authorityRenew: "cannot renew the revocation list"
     case .verifyRegistration: "registration not verified"
     case .verifyAssertion: "assertion not verified"
     case .policyCheck: "the policy is not good"
@@ -126,15 +181,30 @@ enum Command: String, CaseIterable {
     case .status: try Commands.status(context)
     case .doctor: try Commands.doctor(context)
     case .completion: try Commands.completion(context)
+    case .rotate: try Commands.rotate(context)
+    case .metrics: try Commands.metrics(context)
     case .credentialList: try Commands.listCredentials(context)
     case .credentialShow: try Commands.showCredential(context)
     case .credentialDelete: try Commands.deleteCredential(context)
+    case .credentialDisable: try Commands.disableCredential(context)
+    case .credentialEnable: try Commands.enableCredential(context)
+    case .credentialRename: try Commands.renameCredential(context)
     case .pinSet: try Commands.setPIN(context)
     case .pinChange: try Commands.changePIN(context)
     case .pinStatus: try Commands.pinStatus(context)
     case .auditShow: try Commands.showAudit(context)
     case .auditVerify: try Commands.verifyAudit(context)
     case .auditKey: try Commands.auditKey(context)
+    case .attestationRequest: try Commands.requestAttestation(context)
+    case .attestationRespond: try Commands.respondToChallenge(context)
+    case .attestationInstall: try Commands.installCertificates(context)
+    case .attestationEnroll: try Commands.enrol(context)
+    case .attestationMetadata: try Commands.metadata(context)
+    case .authorityInit: try Commands.makeAuthority(context)
+    case .authorityIssue: try Commands.issue(context)
+    case .authorityList: try Commands.listCertificates(context)
+    case .authorityRevoke: try Commands.revoke(context)
+    case .authorityRenew: try Commands.renewList(context)
     case .verifyRegistration: try Commands.verifyRegistration(context)
     case .verifyAssertion: try Commands.verifyAssertion(context)
     case .policyCheck: try Commands.checkPolicy(context)
@@ -149,6 +219,8 @@ enum Command: String, CaseIterable {
 /// Commands of two words, by their first.
 enum CommandGroup: String {
   case audit
+  case attestation
+  case authority = "ca"
   case credential
   case pin
   case verify
@@ -159,7 +231,9 @@ enum CommandGroup: String {
   var kinds: [String] {
     switch self {
     case .audit: ["show", "verify", "key"]
-    case .credential: ["list", "show", "delete"]
+    case .attestation: ["request", "respond", "install", "enroll", "metadata"]
+    case .authority: ["init", "issue", "list", "revoke", "crl"]
+    case .credential: ["list", "show", "delete", "disable", "enable", "rename"]
     case .pin: ["set", "change", "status"]
     case .verify: ["registration", "assertion"]
     case .policy: ["check", "explain"]
@@ -173,6 +247,8 @@ enum CommandGroup: String {
   var help: String {
     switch self {
     case .audit: Help.audit
+    case .attestation: Help.attestation
+    case .authority: Help.authority
     case .credential: Help.credential
     case .pin: Help.pin
     case .verify: Help.verify

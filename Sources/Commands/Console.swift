@@ -45,6 +45,16 @@ package struct Console {
   package var logFiles: (_ path: String) throws(SystemError) -> [String]
   /// Whether a person reads standard error.
   package var showsProgress: () -> Bool
+  /// Gives a file its content, whole or not at all.
+  package var replaceFile: (_ path: String, _ bytes: [UInt8], _ mode: UInt32) throws(SystemError) -> Void
+  /// Makes a folder that only its owner may use, unless it is there.
+  package var makeFolder: (_ path: String) throws(SystemError) -> Void
+  /// The names in a folder, in order; nil where there is none.
+  package var listFolder: (_ path: String) throws(SystemError) -> [String]?
+  /// Locks a file until what is returned has gone; nil where another process holds it.
+  package var lock: (_ path: String) throws(SystemError) -> AnyObject?
+  /// Seconds since 1970-01-01 UTC.
+  package var unixSeconds: () -> Int64
   /// Connects to a socket of the daemon.
   package var connect: (_ path: String, _ deadline: Deadline) throws(ClientError) -> any FrameExchange
   /// For `doctor`.
@@ -59,6 +69,10 @@ package struct Console {
     openOutput: @escaping (String) throws(SystemError) -> ([UInt8]) throws(SystemError) -> Void,
     openInput: @escaping (String?) throws(SystemError) -> () throws(SystemError) -> [UInt8],
     logFiles: @escaping (String) throws(SystemError) -> [String], showsProgress: @escaping () -> Bool,
+    replaceFile: @escaping (String, [UInt8], UInt32) throws(SystemError) -> Void,
+    makeFolder: @escaping (String) throws(SystemError) -> Void,
+    listFolder: @escaping (String) throws(SystemError) -> [String]?,
+    lock: @escaping (String) throws(SystemError) -> AnyObject?, unixSeconds: @escaping () -> Int64,
     connect: @escaping (String, Deadline) throws(ClientError) -> any FrameExchange, machine: Machine
   ) {
     self.environment = environment
@@ -74,6 +88,11 @@ package struct Console {
     self.openInput = openInput
     self.logFiles = logFiles
     self.showsProgress = showsProgress
+    self.replaceFile = replaceFile
+    self.makeFolder = makeFolder
+    self.listFolder = listFolder
+    self.lock = lock
+    self.unixSeconds = unixSeconds
     self.connect = connect
     self.machine = machine
   }

@@ -55,12 +55,52 @@ func deleteCredential(_ context: CommandContext) throws(CommandFailure) {
   try output(table.text)
 }
 
+/// `countersign credential disable`.
+func disableCredential(_ context: CommandContext) throws(CommandFailure) {
+  try change(.disable, "disabled", context)
+}
+
+/// `countersign credential enable`.
+func enableCredential(_ context: CommandContext) throws(CommandFailure) {
+  try change(.enable, "enabled", context)
+}
+
+/// `countersign credential rename`.
+func renameCredential(_ context: CommandContext) throws(CommandFailure) {
+  guard let label = context.arguments[.label] else {
+    throw .usage("credential rename lacks --label", "see countersign credential rename --help")
+  }
+  guard label.utf8.count <= 64, label.unicodeScalars.allSatisfy(isPrintable) else {
+    throw .usage("the label has more than 64 bytes or what cannot be printed", "give a shorter, plain one")
+  }
+  try change(.rename(label), "renamed", context)
+}
+
+private func change(
+  _ change: CredentialChange, _ done: String, _ context: CommandContext
+) throws(CommandFailure) {
+  let session = try AdminSession(context)
+  let output = try context.prepareOutput()
+  let (id, _) = try find(session)
+  let credential = try session.change(id, change)
+  guard !context.arguments.has(.json) else { return try output(JSONValue.object(credential).line) }
+  var table = Table()
+  table.add(done, "\(Base64URL.encode(id)) of \(relyingParty(of: credential))")
+  try output(table.text)
+}
+
 // MARK: Parts
 
 /// The credential whose ID was given, in base64url or, as the audit log has it, in hexadecimal. A text may be both: then the one that exists is
 /// meant.
 private func find(_ session: AdminSession) throws(CommandFailure) -> (id: [UInt8], credential: [String: JSONValue]) {
-  let text = session.context.arguments.operand ?? ""
+  try find(session.context.arguments.operand ?? "", session)
+}
+
+/// The same, of any text.
+func find(
+  _ text: String, _ session: AdminSession
+) throws(CommandFailure) -> (id: [UInt8], credential: [String: JSONValue]) {
   let ids = [bytes(hexadecimal: text), Base64URL.decode(text)].compactMap(\.self).filter { !$0.isEmpty }
   guard !ids.isEmpty else {
     throw .usage(
@@ -75,7 +115,7 @@ private func find(_ session: AdminSession) throws(CommandFailure) -> (id: [UInt8
   throw noSuchCredential(session.context)
 }
 
-private func noSuchCredential(_ context: CommandContext) -> CommandFailure {
+func noSuchCredential(_ context: CommandContext) -> CommandFailure {
   context.fail(.noSuchCredential, "there is none with this ID", "see countersign credential list")
 }
 
@@ -105,7 +145,8 @@ private func confirm(_ credential: [String: JSONValue], _ context: CommandContex
 
 /// What matters most, first; everything else follows by name.
 private let order = [
-  "id", "rpId", "rpIdHash", "rpName", "userName", "userDisplayName", "userHandle", "discoverable", "createdAt",
+  "id", "label", "state", "rpId", "rpIdHash", "rpName", "userName", "userDisplayName", "userHandle", "discoverable",
+  "createdAt",
   "algorithm", "publicKey", "credProtect", "extensions", "signatureCounter",
 ]
 
@@ -129,10 +170,10 @@ private func text(of value: JSONValue) -> String {
 }
 
 private func listing(of credentials: [JSONValue]) -> Listing {
-  var listing = Listing(columns: ["ID", "RP ID", "USER NAME", "DISCOVERABLE", "CREATED"])
+  var listing = Listing(columns: ["ID", "STATE", "RP ID", "USER NAME", "LABEL", "DISCOVERABLE", "CREATED"])
   for case .object(let credential) in credentials {
-    let cells = ["userName", "discoverable", "createdAt"].map { credential[$0].map(text) ?? "-" }
-    listing.add([credential["id"].map(text) ?? "-", relyingParty(of: credential)] + cells)
+    let cells = ["userName", "label", "discoverable", "createdAt"].map { credential[$0].map(text) ?? "-" }
+    listing.add(["id", "state"].map { credential[$0].map(text) ?? "-" } + [relyingParty(of: credential)] + cells)
   }
   return listing
 }

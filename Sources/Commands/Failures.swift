@@ -15,7 +15,8 @@ extension CommandFailure {
     case .unreachable(let error) where error.code == EACCES:
       self.init(
         .unreachable, what, "you may not open \(socket) (\(error))",
-        "have the operator let you in; the management socket is for root and the daemon's own user")
+        "have the operator let you in; the management socket is for root, the daemon's own user and the group of adminGroup"
+      )
     case .unreachable(let error):
       self.init(
         .unreachable, what, "no daemon at \(socket) (\(error))",

@@ -7,13 +7,66 @@ extension Help {
       --help               show this text
     """
 
+  static let rotate = """
+    Usage: countersign rotate --replaces ID [OPTION]...
+
+    Makes a new credential beside the one with this ID, has it sign once, prints its
+    RegistrationResponseJSON for the relying party, and then disables the old one. Reads
+    PublicKeyCredentialCreationOptionsJSON as countersign register does; an exclude
+    list may name the old one. If anything fails, the old one stays enabled, and the
+    new one is removed.
+
+    For root and the daemon's own user, who need the management socket, and beside it a
+    rule that allows them register and authenticate for the RP ID on the jobs' socket.
+
+    Should the relying party not take the response: countersign credential delete the
+    new one, and enable the old one. Once it has, remove the old one there, and delete
+    it here.
+
+    Options:
+      --replaces ID        the old credential, as for countersign credential show
+    \(commonCeremonyOptions)
+      --pin-file FILE      read the authenticator's PIN from FILE, - for standard input
+      --pin-credential NAME
+                           read it from $CREDENTIALS_DIRECTORY/NAME
+      --socket PATH        the jobs' socket; default: $COUNTERSIGN_SOCKET, else
+                           /run/countersign/ctap.sock
+    \(operatorOptions)
+
+    Example:
+      sudo countersign rotate --replaces 5Hs0rCmLRXqoR1S0dGX4Pw --in options.json \\
+        --out response.json
+
+    """
+
+  static let metrics = """
+    Usage: countersign metrics [OPTION]...
+
+    Prints the daemon's metrics in OpenMetrics text: requests by command, rule and
+    result, their times, the TPM's queue, errors and loaded keys, connections,
+    credentials, how far the audit log is behind. No label names an RP ID or a user.
+    With --out the file appears whole, as a textfile collector wants it.
+
+    Options:
+      --out FILE           write to FILE, not to standard output
+    \(operatorOptions)
+
+    Example:
+      sudo countersign metrics --out /var/lib/node-exporter/countersign.prom
+
+    """
+
   static let credential = """
     Usage: countersign credential list [OPTION]...
            countersign credential show ID [OPTION]...
            countersign credential delete ID [OPTION]...
+           countersign credential disable ID [OPTION]...
+           countersign credential enable ID [OPTION]...
+           countersign credential rename ID --label TEXT [OPTION]...
 
-    Shows and removes the credentials that the daemon keeps, discoverable or not. For
-    root and the daemon's own user. See countersign credential list --help and so on.
+    Shows, changes and removes the credentials that the daemon keeps, discoverable or
+    not. For root and the daemon's own user. See countersign credential list --help and
+    so on.
 
     Example:
       sudo countersign credential list --rp-id deploy.example.com
@@ -23,8 +76,8 @@ extension Help {
   static let credentialList = """
     Usage: countersign credential list [OPTION]...
 
-    Lists the credentials in the order of their making: ID, RP ID, user name, whether
-    discoverable, time of creation.
+    Lists the credentials in the order of their making: ID, state, RP ID, user name,
+    the operator's label, whether discoverable, time of creation.
 
     Options:
       --rp-id ID           only those of this RP ID
@@ -70,6 +123,61 @@ extension Help {
 
     Example:
       sudo countersign credential delete --yes 5Hs0rCmLRXqoR1S0dGX4Pw
+
+    """
+
+  static let credentialDisable = """
+    Usage: countersign credential disable ID [OPTION]...
+
+    Disables a credential: from then on nobody can sign with it, by CTAP2 or U2F, also
+    after a restart, until countersign credential enable. Callers are answered as if it
+    were not there; the audit log says "credential disabled" where a request named it.
+    The operator still sees it, and registering with an exclude list that names it is
+    still refused. ID is as for countersign credential show. Exit status 4: there is
+    none.
+
+    Options:
+      --json               print the credential as a JSON object
+      --out FILE           write to FILE, not to standard output
+    \(operatorOptions)
+
+    Example:
+      sudo countersign credential disable 5Hs0rCmLRXqoR1S0dGX4Pw
+
+    """
+
+  static let credentialEnable = """
+    Usage: countersign credential enable ID [OPTION]...
+
+    Enables a credential again. One that is discoverable cannot be while another
+    enabled one has the same RP ID and user: disable that one first. ID is as for
+    countersign credential show. Exit status 4: there is none.
+
+    Options:
+      --json               print the credential as a JSON object
+      --out FILE           write to FILE, not to standard output
+    \(operatorOptions)
+
+    Example:
+      sudo countersign credential enable 5Hs0rCmLRXqoR1S0dGX4Pw
+
+    """
+
+  static let credentialRename = """
+    Usage: countersign credential rename ID --label TEXT [OPTION]...
+
+    Gives a credential a label of the operator's own, which only the operator sees.
+    The user's names stay as the relying party gave them. ID is as for countersign
+    credential show. Exit status 4: there is none.
+
+    Options:
+      --label TEXT         at most 64 bytes; empty takes the label away
+      --json               print the credential as a JSON object
+      --out FILE           write to FILE, not to standard output
+    \(operatorOptions)
+
+    Example:
+      sudo countersign credential rename 5Hs0rCmLRXqoR1S0dGX4Pw --label "old runner"
 
     """
 

@@ -8,15 +8,30 @@ enum Help {
     case .status: status
     case .doctor: doctor
     case .completion: completion
+    case .metrics: metrics
+    case .rotate: rotate
     case .credentialList: credentialList
     case .credentialShow: credentialShow
     case .credentialDelete: credentialDelete
+    case .credentialDisable: credentialDisable
+    case .credentialEnable: credentialEnable
+    case .credentialRename: credentialRename
     case .pinSet: pinSet
     case .pinChange: pinChange
     case .pinStatus: pinStatus
     case .auditShow: auditShow
     case .auditVerify: auditVerify
     case .auditKey: auditKey
+    case .attestationRequest: attestationRequest
+    case .attestationRespond: attestationRespond
+    case .attestationInstall: attestationInstall
+    case .attestationEnroll: attestationEnroll
+    case .attestationMetadata: attestationMetadata
+    case .authorityInit: authorityInit
+    case .authorityIssue: authorityIssue
+    case .authorityList: authorityList
+    case .authorityRevoke: authorityRevoke
+    case .authorityRenew: authorityRenew
     case .verifyRegistration: verifyRegistration
     case .verifyAssertion: verifyAssertion
     case .policyCheck: policyCheck
@@ -40,15 +55,31 @@ enum Help {
       doctor               find what keeps this machine from signing, and how to mend
                            it (for the operator)
       completion           print a script that completes command lines in a shell
+      rotate               make a credential that takes another one's place (for the
+                           operator)
+      metrics              print the daemon's metrics (for the operator)
       credential list      list the credentials (for the operator)
       credential show      show one of them
       credential delete    remove one of them
+      credential disable   have one of them sign nothing, until it is enabled
+      credential enable    have it sign again
+      credential rename    give one of them a label of the operator's own
       pin set              set the authenticator's PIN (for the operator)
       pin change           change it
       pin status           show how many attempts are left, and more
       audit show           show the audit log (for the operator)
       audit verify         find out whether somebody has changed it
       audit key            show the key that signs it
+      attestation request  ask an attestation authority for certificates (operator)
+      attestation respond  answer its challenge
+      attestation install  put its certificates into service
+      attestation enroll   all three, where authority and runner are one machine
+      attestation metadata print a FIDO metadata statement for relying parties
+      ca init              make an attestation authority (offline, without a TPM)
+      ca issue             answer a runner's request or response
+      ca list              list what was issued
+      ca revoke            revoke certificates
+      ca crl               renew the revocation list
       verify registration  check a registration as a relying party does
       verify assertion     check an assertion as a relying party does
       grant create         let one job sign, for a time (for the operator)
@@ -82,7 +113,7 @@ enum Help {
 
     """
 
-  private static let commonCeremonyOptions = """
+  static let commonCeremonyOptions = """
       --in FILE          read the options from FILE, not from standard input
       --out FILE         write the response to FILE, not to standard output; FILE
                          appears whole, and only if the command succeeds
@@ -294,15 +325,29 @@ enum Help {
   private static let verifyRegistration = """
     Usage: countersign verify registration --options FILE [OPTION]...
 
-    Checks a registration as a relying party does (WebAuthn section 7.1): type,
-    challenge, origin, RP ID, flags, algorithm and attestation. Prints the credential
-    record that a relying party keeps, a JSON object on one line. Attestation formats:
-    none, and packed self attestation.
+    Checks a registration as a relying party does (WebAuthn sections 7.1, 8 and
+    13.4): type, challenge, origin, RP ID, flags, algorithm, attestation and whether
+    to trust it. Prints the credential record that a relying party keeps, a JSON
+    object on one line, and on standard error in words what was proven.
 
     Options:
       --options FILE     the creation options, as given to register
       --response FILE    the response of register; default: standard input
       --origin ORIGIN    origin of the page; default: https:// and the RP ID
+      --top-origin ORIGIN
+                         origin of a page that may show it in a frame; repeatable
+      --root FILE        certificates that are trusted, PEM or DER; repeatable. With
+                         it the attestation must lead to one of them; without it
+                         only "none" and "packed-self" are accepted
+      --crl FILE         certificate revocation lists, PEM or DER; repeatable. With it
+                         every certificate below a trusted one needs one
+      --format NAME      accept this attestation only: none, packed-self, packed, tpm,
+                         fido-u2f; repeatable
+      --aaguid UUID      accept this model of authenticator only; repeatable
+      --vendor NAME      with tpm accept TPMs of this maker only, by the TCG's name
+                         (IFX) or identifier (id:49465800); repeatable
+      --device-bound     refuse keys that can be copied to other devices
+      --json             say nothing in words; the record has the same in "proven"
       --out FILE         write the record to FILE, not to standard output; FILE
                          appears whole, and only if the response is verified
       --help             show this text
@@ -312,7 +357,8 @@ enum Help {
 
     Example:
       countersign verify registration --options options.json \\
-        --response response.json --out credential.json
+        --response response.json --root ca.pem --crl ca.crl --format tpm \\
+        --out credential.json
 
     """
 
@@ -321,13 +367,18 @@ enum Help {
 
     Checks an assertion as a relying party does (WebAuthn section 7.2): credential,
     user handle, type, challenge, origin, RP ID, flags, signature and counter. Prints
-    the updated credential record, a JSON object on one line.
+    the updated credential record, a JSON object on one line, and on standard error
+    in words what was proven.
 
     Options:
       --options FILE     the request options, as given to authenticate
       --credential FILE  the credential record, as printed by verify
       --response FILE    the response of authenticate; default: standard input
       --origin ORIGIN    origin of the page; default: https:// and the RP ID
+      --top-origin ORIGIN
+                         origin of a page that may show it in a frame; repeatable
+      --device-bound     refuse keys that can be copied to other devices
+      --json             say nothing in words
       --require-claims   fail where the response proves no claims of a job
       --out FILE         write the record to FILE, not to standard output; FILE
                          appears whole, and only if the response is verified

@@ -5,25 +5,30 @@ internal import WebAuthn
 
 /// `countersign info`.
 func info(_ context: CommandContext) throws(CommandFailure) {
-  let deadline = try context.deadline()
   let output = try context.prepareOutput()
-  let authenticator = try context.authenticator(until: deadline)
-  let info: AuthenticatorInfo
-  do {
-    info = try authenticator.getInfo()
-  } catch {
-    switch error {
-    case .status(let status): throw CommandFailure(context.what, status, relyingPartyID: "any RP ID")
-    case .wrongPIN(let attemptsLeft): throw CommandFailure(context.what, wrongPIN: attemptsLeft)
-    case .client(let error): throw CommandFailure(context.what, error, socket: context.socket)
+  let info = try context.authenticatorInfo()
+  try output(context.arguments.has(.json) ? info.json.line : info.table.text)
+}
+
+extension CommandContext {
+  /// authenticatorGetInfo, by the jobs' socket.
+  func authenticatorInfo() throws(CommandFailure) -> AuthenticatorInfo {
+    let authenticator = try authenticator(until: try deadline())
+    do {
+      return try authenticator.getInfo()
+    } catch {
+      switch error {
+      case .status(let status): throw CommandFailure(what, status, relyingPartyID: "any RP ID")
+      case .wrongPIN(let attemptsLeft): throw CommandFailure(what, wrongPIN: attemptsLeft)
+      case .client(let error): throw CommandFailure(what, error, socket: socket)
+      }
     }
   }
-  try output(context.arguments.has(.json) ? info.json.line : info.table.text)
 }
 
 extension AuthenticatorInfo {
   /// The members that are there, by the names of CTAP 2.1 section 6.4.
-  fileprivate var json: JSONValue {
+  var json: JSONValue {
     var members: [String: JSONValue] = [
       "aaguid": .string(AAGUIDText.encode(aaguid)),
       "options": .object(options.mapValues { .boolean($0) }),
@@ -107,7 +112,7 @@ extension AuthenticatorInfo {
 }
 
 extension JSONValue {
-  fileprivate static func texts(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
+  static func texts(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
 }
 
 extension [String] {

@@ -51,10 +51,27 @@ extension Console {
         return try LogFiles(path: path).earlier() + current
       },
       showsProgress: { isatty(2) == 1 },
+      replaceFile: { path, bytes, mode throws(SystemError) in try AtomicFile(path: path, mode: mode).commit(bytes) },
+      makeFolder: { path throws(SystemError) in
+        guard unsafe mkdir(path, 0o700) != 0 else { return }
+        guard errno == EEXIST else { throw SystemError(call: "mkdir \(path)", code: errno) }
+      },
+      listFolder: { path throws(SystemError) in try entries(ofDirectory: path) },
+      lock: { path throws(SystemError) in try FileLock(path) }, unixSeconds: { SystemTime().unixMilliseconds / 1000 },
       connect: { path, deadline throws(ClientError) in try SocketConnection(path: path, until: deadline) },
       machine: .live())
     console.user = getuid()
     return console
+  }
+
+  /// Holds a file's lock until it has gone.
+  private final class FileLock {
+    private let descriptor: Descriptor
+
+    init?(_ path: String) throws(SystemError) {
+      descriptor = try Descriptor(opening: path, flags: O_RDWR | O_CREAT)
+      guard try descriptor.lock() else { return nil }
+    }
   }
 
   private static func environmentVariable(_ name: String) -> String? {

@@ -13,15 +13,19 @@ func verifyRegistration(_ context: CommandContext) throws(CommandFailure) {
     try RegistrationResponseJSON(parsing: bytes)
   }
   let (origin, relyingPartyID) = try page(options.relyingPartyID, context)
+  let policy = try policy(context, attestation: attestationPolicy(context))
   let output = try context.prepareOutput()
   let record: CredentialRecord
   do {
     record = try RegistrationVerifier.verify(
-      response, of: options, origin: origin.description, relyingPartyID: relyingPartyID)
+      response, of: options, origin: origin.description, relyingPartyID: relyingPartyID, under: policy)
   } catch {
-    throw context.fail(.verificationFailed, "\(error)", "do not trust this response")
+    throw refusal(error, context)
   }
   try output(record.json.line)
+  if !context.arguments.has(.json) {
+    for sentence in record.proven { context.console.writeError([UInt8]("countersign: proven: \(sentence)\n".utf8)) }
+  }
 }
 
 /// `countersign verify assertion`.
@@ -37,19 +41,33 @@ func verifyAssertion(_ context: CommandContext) throws(CommandFailure) {
     try AuthenticationResponseJSON(parsing: bytes)
   }
   let (origin, relyingPartyID) = try page(options.relyingPartyID, context)
+  let policy = try policy(context, attestation: .unattested)
   let output = try context.prepareOutput()
   let claims = try boundClaims(response, context)
   if let claims { options.challenge = BoundClaims.challenge(options.challenge, boundTo: claims.text) }
   let updated: CredentialRecord
   do {
     updated = try AssertionVerifier.verify(
-      response, of: options, by: record, origin: origin.description, relyingPartyID: relyingPartyID)
+      response, of: options, by: record, origin: origin.description, relyingPartyID: relyingPartyID, under: policy)
   } catch {
-    throw context.fail(.verificationFailed, "\(error)", "do not trust this response")
+    throw refusal(error, context)
   }
-  guard let claims, case .object(var members) = updated.json else { return try output(updated.json.line) }
-  members["claims"] = claims.value
-  try output(JSONValue.object(members).line)
+  var result = updated.json
+  if let claims, case .object(var members) = result {
+    members["claims"] = claims.value
+    result = .object(members)
+  }
+  try output(result.line)
+  if !context.arguments.has(.json) {
+    let user = updated.userVerified ? "present and verified" : "present"
+    context.console.writeError(
+      [UInt8]("countersign: proven: the credential's key signed this challenge; the user counts as \(user)\n".utf8))
+  }
+}
+
+private func refusal(_ error: VerificationError, _ context: CommandContext) -> CommandFailure {
+  context.fail(
+    .verificationFailed, "\(error) (WebAuthn section \(error.requirement))", "do not trust this response")
 }
 
 /// The claims that the answer shows, if any; whether it proves them is for the signature to say.

@@ -59,6 +59,7 @@ package struct ConfigurationLoader: Sendable {
     var settings = Settings()
     for file in files {
       try file.apply(to: &settings)
+      if let group = try file.adminGroup(using: accounts) { settings.adminGroup = group }
     }
     try checkTPM(files, &settings)
     settings.rules = try ruleBook(of: files)

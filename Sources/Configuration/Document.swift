@@ -4,6 +4,7 @@ struct Document: Decodable {
   var socket: String?
   var socketMode: String?
   var adminSocket: String?
+  var adminGroup: AccountEntry?
   var stateDirectory: String?
   var auditLog: String?
   var audit: AuditEntry?
@@ -15,8 +16,8 @@ struct Document: Decodable {
   enum CodingKeys: String, CodingKey, CaseIterable {
     /// For editors.
     case schema = "$schema"
-    case tpm, socket, socketMode, adminSocket, stateDirectory, auditLog, audit, limits, log, rules
-    case issuers
+    case tpm, socket, socketMode, adminSocket, adminGroup, stateDirectory, auditLog, audit, limits, log
+    case rules, issuers
   }
 
   init(from decoder: any Decoder) throws {
@@ -26,6 +27,7 @@ struct Document: Decodable {
     socket = try container.optional(.socket)
     socketMode = try container.optional(.socketMode)
     adminSocket = try container.optional(.adminSocket)
+    adminGroup = try container.optional(.adminGroup)
     stateDirectory = try container.optional(.stateDirectory)
     auditLog = try container.optional(.auditLog)
     audit = try container.optional(.audit)

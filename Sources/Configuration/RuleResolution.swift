@@ -12,6 +12,12 @@ extension SourceFile {
     return rules
   }
 
+  /// The number of the group that may administrate; nil where this file names none.
+  func adminGroup(using accounts: AccountDirectory) throws(ConfigurationError) -> UInt32? {
+    guard let entry = document.adminGroup else { return nil }
+    return try number(entry, "group", "adminGroup", accounts.group)
+  }
+
   private func rule(
     _ entry: RuleEntry, _ path: String, _ accounts: AccountDirectory
   ) throws(ConfigurationError) -> Rule {

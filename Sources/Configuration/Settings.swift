@@ -20,6 +20,8 @@ package struct Settings: Equatable, Sendable {
   /// Permissions of `socket`, where systemd does not pass one: who may ask at all; the rules say who gets an answer.
   package var socketMode: UInt32 = 0o660
   package var adminSocket = "/run/countersign/admin.sock"
+  /// Who may use `adminSocket` besides root and the daemon's own user; nil for nobody.
+  package var adminGroup: UInt32?
   package var stateDirectory = "/var/lib/countersign"
   package var auditLog = "/var/log/countersign/audit.jsonl"
   package var audit = AuditSettings()

@@ -14,7 +14,7 @@ package enum SHA256 {
   ///   - descriptor: a regular file that stands at its beginning, closed by somebody else
   ///   - limit: bytes that it may have
   /// - Returns: 32 bytes; nil where it is longer or cannot be read
-  package static func hash(file descriptor: Int32, limit: Int) -> [UInt8]? {
+  package static func digest(ofFile descriptor: Int32, limit: Int) -> [UInt8]? {
     var digest = [UInt8](repeating: 0, count: count)
     return unsafe cs_digest_file(descriptor, limit, &digest) == 1 ? digest : nil
   }

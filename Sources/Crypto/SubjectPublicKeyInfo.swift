@@ -24,6 +24,50 @@ package enum SubjectPublicKeyInfo {
     return DER.element(.sequence, algorithm + DER.bitString(key))
   }
 
+  /// A key of a kind that is known here.
+  package enum Key: Equatable, Sendable {
+    case p256(x: [UInt8], y: [UInt8])
+    case p384(x: [UInt8], y: [UInt8])
+    /// Big-endian, no leading zeros.
+    case rsa(modulus: [UInt8], exponent: [UInt8])
+
+    package var encoded: [UInt8] {
+      switch self {
+      case .p256(let x, let y): SubjectPublicKeyInfo.encodeP256(x: x, y: y)
+      case .p384(let x, let y): SubjectPublicKeyInfo.encodeP384(x: x, y: y)
+      case .rsa(let modulus, let exponent): SubjectPublicKeyInfo.encodeRSA(modulus: modulus, exponent: exponent)
+      }
+    }
+  }
+
+  /// The inverse of the encodings here.
+  ///
+  /// - Parameter bytes: any
+  /// - Returns: nil for what is not encoded exactly as here, as is every key of another kind
+  package static func decode(_ bytes: [UInt8]) -> Key? {
+    var outer = DER.Reader(bytes[...])
+    guard let content = outer.next(.sequence), outer.isAtEnd else { return nil }
+    var fields = DER.Reader(content)
+    guard fields.next(.sequence) != nil, let bits = fields.next(.bitString), bits.first == 0 else { return nil }
+    let key = bits.dropFirst()
+    // Encoded again it must be the same bytes, which leaves no other algorithm and no second spelling.
+    var candidates: [Key] = []
+    if key.first == 0x04, key.count == 65 || key.count == 97 {
+      let coordinates = key.dropFirst()
+      let x = Array(coordinates.prefix(coordinates.count / 2))
+      let y = Array(coordinates.suffix(coordinates.count / 2))
+      candidates = [key.count == 65 ? .p256(x: x, y: y) : .p384(x: x, y: y)]
+    }
+    var sequence = DER.Reader(key)
+    if let numbers = sequence.next(.sequence) {
+      var numbers = DER.Reader(numbers)
+      if let modulus = numbers.next(.integer), let exponent = numbers.next(.integer) {
+        candidates.append(.rsa(modulus: Array(modulus.drop { $0 == 0 }), exponent: Array(exponent.drop { $0 == 0 })))
+      }
+    }
+    return candidates.first { $0.encoded == bytes }
+  }
+
   private static func encodeEC(curve: [UInt8], _ x: [UInt8], _ y: [UInt8]) -> [UInt8] {
     // id-ecPublicKey, 1.2.840.10045.2.1
     let publicKey = DER.element(.objectIdentifier, [0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01])

@@ -9,17 +9,26 @@ internal import Transports
 internal import WebAuthn
 
 /// The operator's socket: one JSON request a frame and one JSON answer, or a CTAP2 message as on the jobs' socket, which
-/// may manage everything and sign nothing. Only root and the daemon's own user can open it (mode 0600); the kernel checks
-/// that, and this checks it again.
+/// may manage everything and sign nothing. Only root, the daemon's own user and the configured group can open it; the
+/// kernel checks that, and this checks it again.
 struct AdminService: FrameService {
   private struct Request: Codable {
     var request: String
-    /// Of `credential` and `deleteCredential`: a credential ID, base64url.
+    /// Of every request about one credential: its ID, base64url.
     var id: String?
+    /// Of `renameCredential`.
+    var label: String?
     /// Of `credentials`: where the page before this one ended.
     var after: Int64?
     /// Of `grantCreate`.
     var grant: GrantMembers?
+    /// Of `attestationRespond` and `attestationInstall`: the file, JSON as text.
+    var file: String?
+  }
+
+  private struct FileAnswer: Codable {
+    /// JSON as text; nil where there is nothing to pass on.
+    var file: String?
   }
 
   private struct Problem: Codable, Error {
@@ -55,6 +64,11 @@ struct AdminService: FrameService {
     var revoked: Bool
   }
 
+  private struct Metrics: Codable {
+    /// OpenMetrics text.
+    var metrics: String
+  }
+
   private struct OneCredential: Codable {
     /// nil where there is none with that ID.
     var credential: CredentialReport?
@@ -65,21 +79,29 @@ struct AdminService: FrameService {
 
   /// The daemon's own effective user, which may ask beside root.
   let owner: UInt32
+  /// Whose members may ask too; nil for nobody.
+  let group: UInt32?
   let engine: AuthenticatorEngine
   let grants: JobGrants
+  /// nil in tests that have none.
+  var attestation: AttestationKeeper?
   let status: @Sendable () async -> StatusReport
   let auditLog: @Sendable () async -> AuditReport
+  let metrics: @Sendable (RequestTally) async -> String
 
   /// nil for a stranger.
   func open(_ caller: Caller) async -> Caller? {
-    guard caller.user == 0 || caller.user == owner else { return nil }
+    let isMember = group.map { caller.group == $0 || caller.supplementaryGroups.contains($0) } ?? false
+    guard caller.user == 0 || caller.user == owner || isMember else { return nil }
     return caller.asOperator
   }
 
   func answer(_ command: FrameCommand, _ payload: [UInt8], in session: Caller?) async -> FrameReply {
     switch command {
     case .administration:
-      guard let caller = session else { return encode(Problem(error: "only root and the service's own user may ask")) }
+      guard let caller = session else {
+        return encode(Problem(error: "only root, the service's own user and the group of adminGroup may ask"))
+      }
       return await answer(payload, for: caller)
     case .cbor:
       // CTAP2_ERR_NOT_ALLOWED
@@ -101,6 +123,7 @@ struct AdminService: FrameService {
       switch request.request {
       case "status": return encode(await status())
       case "audit": return encode(await auditLog())
+      case "metrics": return encode(Metrics(metrics: await metrics(await engine.tally)))
       case "credentials":
         let (page, next) = try await engine.credentials(after: request.after, limit: Self.pageCount, for: caller)
         return encode(CredentialPage(credentials: page.map(CredentialReport.init), next: next))
@@ -118,11 +141,22 @@ struct AdminService: FrameService {
       case "deleteCredential":
         let removed = try await engine.removeCredential(id: try credentialID(request), for: caller)
         return encode(OneCredential(credential: removed.map(CredentialReport.init)))
+      case "attestationRequest":
+        return encode(FileAnswer(file: text(try await enrolment().request(for: caller))))
+      case "attestationRespond":
+        return encode(FileAnswer(file: text(try await enrolment().respond(to: try file(request), for: caller))))
+      case "attestationInstall":
+        try await enrolment().install(try file(request))
+        return encode(FileAnswer())
+      case "disableCredential": return try await answer(.disabled, to: request, for: caller)
+      case "enableCredential": return try await answer(.enabled, to: request, for: caller)
+      case "setCredentialOutgoing": return try await answer(.outgoing, to: request, for: caller)
+      case "renameCredential":
+        guard let label = request.label else { throw Problem(error: "the key \"label\" is missing") }
+        let renamed = try await engine.setLabel(label, of: try credentialID(request), for: caller)
+        return encode(OneCredential(credential: renamed.map(CredentialReport.init)))
       default:
-        return encode(
-          Problem(
-            error: "unknown request: this daemon knows \"status\", \"audit\", \"credentials\", \"credential\", "
-              + "\"deleteCredential\", \"explain\", \"grantCreate\", \"grantList\" and \"grantRevoke\""))
+        return encode(Problem(error: "unknown request \(quoted(request.request)): client and daemon differ in version"))
       }
     } catch let problem as Problem {
       return encode(problem)
@@ -179,9 +213,16 @@ struct AdminService: FrameService {
   private func explain(_ payload: [UInt8]) async throws -> [String: JSONValue] {
     guard case .object(let members) = try JSONValue.parse(payload) else { return [:] }
     let inquiry = try PolicyQuestion(json: members).inquiry(accounts: ReviewedAccounts()) {
-      SHA256.hash(file: $0.raw, limit: ExecutableDigests.maximumSize)
+      SHA256.digest(ofFile: $0.raw, limit: ExecutableDigests.maximumSize)
     }
     return await engine.explain(inquiry).json
+  }
+
+  private func answer(
+    _ state: CredentialState, to request: Request, for caller: Caller
+  ) async throws -> FrameReply {
+    let changed = try await engine.setState(state, of: try credentialID(request), for: caller)
+    return encode(OneCredential(credential: changed.map(CredentialReport.init)))
   }
 
   private func credentialID(_ request: Request) throws(Problem) -> [UInt8] {
@@ -190,6 +231,20 @@ struct AdminService: FrameService {
     }
     return id
   }
+
+  private func enrolment() throws(Problem) -> AttestationKeeper {
+    guard let attestation else { throw Problem(error: "this daemon has no attestation") }
+    return attestation
+  }
+
+  private func file(_ request: Request) throws(Problem) -> JSONValue {
+    guard let text = request.file, let value = try? JSONValue.parse(Array(text.utf8)) else {
+      throw Problem(error: "the key \"file\" is no JSON as text")
+    }
+    return value
+  }
+
+  private func text(_ file: JSONValue) -> String { String(decoding: file.serialized(), as: UTF8.self) }
 
   private func encode(_ value: some Encodable) -> FrameReply {
     let encoder = JSONEncoder()

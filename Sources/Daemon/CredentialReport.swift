@@ -28,6 +28,10 @@ struct CredentialReport: Codable, Equatable {
   var extensions: [String]
   /// `global` or `zero`.
   var signatureCounter: String
+  /// `enabled`, `outgoing` (being rotated) or `disabled`.
+  var state: String
+  /// The operator's own name for it.
+  var label: String?
   /// RFC 3339, UTC.
   var createdAt: String
 
@@ -49,6 +53,8 @@ struct CredentialReport: Codable, Equatable {
       credential.hasLargeBlobKey ? ExtensionName.largeBlobKey : nil,
     ].compactMap(\.self)
     signatureCounter = credential.signatureCounter.rawValue
+    state = credential.state.rawValue
+    label = credential.label
     createdAt = Timestamp.text(unixMilliseconds: credential.createdAt)
   }
 }

@@ -29,7 +29,7 @@ actor ExecutableDigests: ExecutableReader {
   func digest(of file: ExecutableFile) -> [UInt8]? {
     guard let identity = try? file.descriptor.identity() else { return nil }
     if let digest = known[identity] { return digest }
-    guard let digest = SHA256.hash(file: file.descriptor.raw, limit: Self.maximumSize),
+    guard let digest = SHA256.digest(ofFile: file.descriptor.raw, limit: Self.maximumSize),
       // Changed under our hands: then it is the digest of neither.
       let after = try? file.descriptor.identity(), after == identity
     else { return nil }

@@ -23,6 +23,7 @@ final class RunningDaemon: Sendable {
   private let notary: AuditNotary
   private let keys: TPMKeyStore
   private let engine: AuthenticatorEngine
+  private let attestation: AttestationKeeper
   private let jobs: SocketServer<CTAPService>
   private let administration: SocketServer<AdminService>
   private let executables: ExecutableDigests
@@ -78,7 +79,7 @@ final class RunningDaemon: Sendable {
   private init(
     _ configured: Configured, _ settings: Settings, _ logger: Logger, _ database: CredentialDatabase,
     _ audit: AuditFile, _ keys: TPMKeyStore
-  ) throws(SystemError) {
+  ) throws {
     self.configured = configured
     self.settings = settings
     self.logger = logger
@@ -87,10 +88,15 @@ final class RunningDaemon: Sendable {
     self.keys = keys
     notary = AuditNotary(file: audit, signer: keys, settings: settings.audit, clock: SystemTime(), log: logger)
     loop = try EventLoop(name: "sockets")
+    let identity: AuthenticatorIdentity = keys.status.nature == .hardware ? .hardware : .software
+    let attestation = try AttestationKeeper(
+      stateDirectory: settings.stateDirectory, keys: keys, identity: identity, clock: SystemTime(), log: logger)
+    self.attestation = attestation
     engine = AuthenticatorEngine(
       environment: AuthenticatorEnvironment(
         keys: keys, store: database, audit: audit, time: SystemTime(), random: SystemRandom(), logger: logger,
-        identity: keys.status.nature == .hardware ? .hardware : .software),
+        identity: identity,
+        attestation: AttestationService(attester: keys, inService: { attestation.inService() })),
       judge: settings.rules, executor: loop)
     executables = try ExecutableDigests(wanted: settings.rules.wantsExecutableDigests)
     jobs = SocketServer(
@@ -105,8 +111,9 @@ final class RunningDaemon: Sendable {
     administration = SocketServer(
       loop: loop,
       service: AdminService(
-        owner: geteuid(), engine: engine, grants: grants, status: report.make,
-        auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make),
+        owner: geteuid(), group: settings.adminGroup, engine: engine, grants: grants,
+        attestation: attestation, status: report.make,
+        auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make, metrics: report.metrics),
       settings: RunningDaemon.administrationSettings, log: logger)
   }
 
@@ -165,7 +172,9 @@ final class RunningDaemon: Sendable {
       }
     }
     if !hasAdministration {
-      try await administration.listen(on: try Listener(path: settings.adminSocket, mode: 0o600))
+      let group = settings.adminGroup
+      try await administration.listen(
+        on: try Listener(path: settings.adminSocket, mode: group == nil ? 0o600 : 0o660, group: group))
     }
     if !hasJobs {
       try await jobs.listen(on: try Listener(path: settings.socket, mode: settings.socketMode))

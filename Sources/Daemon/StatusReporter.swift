@@ -107,6 +107,15 @@ final class StatusReporter: Sendable {
       lostCopies: Int64(clamping: figures.lostCopies))
   }
 
+  /// The metrics, without asking the TPM.
+  @Sendable func metrics(_ tally: RequestTally) async -> String {
+    MetricsText.make(
+      tally,
+      Gauges(
+        tpm: keys.status, connections: await jobs.connectionCount, credentials: try? await database.count(),
+        rules: rules, isAuditWritable: audit.problem == nil, auditRecordsWaiting: audit.waiting))
+  }
+
   /// nil where the TPM fails or has something longer to do.
   private func condition() async -> TPMCondition? {
     let (answers, answer) = AsyncStream.makeStream(of: TPMCondition?.self)

@@ -11,9 +11,11 @@ package final class AtomicFile {
 
   /// Makes the place for the content, so that a missing or read-only directory is known before the work begins.
   ///
-  /// - Parameter path: follows a symbolic link, which stays one
+  /// - Parameters:
+  ///   - path: follows a symbolic link, which stays one
+  ///   - mode: permissions, which the umask restricts further
   /// - Throws: ``SystemError``
-  package init(path: String) throws(SystemError) {
+  package init(path: String, mode: UInt32 = 0o666) throws(SystemError) {
     var status = stat()
     if unsafe stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
       self.path = path
@@ -25,7 +27,7 @@ package final class AtomicFile {
     let temporaryPath = target + "." + String(UInt64.random(in: 0 ... .max), radix: 36) + ".new"
     self.path = target
     self.temporaryPath = temporaryPath
-    descriptor = try Descriptor(opening: temporaryPath, flags: O_WRONLY | O_CREAT | O_EXCL, mode: 0o666)
+    descriptor = try Descriptor(opening: temporaryPath, flags: O_WRONLY | O_CREAT | O_EXCL, mode: mode)
   }
 
   /// Writes the content and gives it its name.

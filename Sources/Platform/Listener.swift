@@ -7,6 +7,7 @@ package enum ListenerError: Error, Equatable, Sendable, CustomStringConvertible 
   case inUse(path: String)
   case notASocket(path: String)
   case notListening(name: String)
+  case notAMember(path: String, group: UInt32)
   case system(path: String, SystemError)
 
   package var description: String {
@@ -19,6 +20,9 @@ package enum ListenerError: Error, Equatable, Sendable, CustomStringConvertible 
       "socket \(path): a file that is no socket is in the way: remove it or choose another --socket"
     case .notListening(let name):
       "passed descriptor \(name) is no listening Unix stream socket: use ListenStream= with a path in the socket unit"
+    case .notAMember(let path, let group):
+      "socket \(path): this process may give it only to a group that it is a member of, and is no member of group "
+        + "\(group): add SupplementaryGroups= to the unit, or take adminGroup out of the configuration"
     case .system(let path, let error):
       "socket \(path): \(error)"
     }
@@ -44,13 +48,19 @@ package struct Listener: ~Copyable, Sendable {
   ///   - kind: what its connections carry
   ///   - path: the socket's file; `@name` is the abstract namespace, which has no permissions: for tests only
   ///   - mode: permissions of the file
+  ///   - group: whose the file is to be; nil for this process's own
   /// - Throws: ``ListenerError``
-  package init(_ kind: UnixSocket.Kind = .stream, path: String, mode: UInt32) throws(ListenerError) {
+  package init(
+    _ kind: UnixSocket.Kind = .stream, path: String, mode: UInt32, group: UInt32? = nil
+  ) throws(ListenerError) {
     name = path
     let isAbstract = path.hasPrefix("@")
     if !isAbstract { try Self.clear(path) }
-    descriptor = try Self.explained(path) { () throws(SystemError) in
-      try UnixSocket.listen(at: path, kind: kind, mode: mode)
+    do throws(SystemError) {
+      descriptor = try UnixSocket.listen(at: path, kind: kind, mode: mode, group: group)
+    } catch {
+      if let group, error.call == "chown", error.code == EPERM { throw .notAMember(path: path, group: group) }
+      throw Self.explanation(error, path)
     }
     file = isAbstract ? nil : Self.identity(of: path)
   }
@@ -112,9 +122,13 @@ package struct Listener: ~Copyable, Sendable {
     do {
       return try body()
     } catch {
-      // Somebody was faster, or an abstract name is taken.
-      throw error.code == EADDRINUSE ? .inUse(path: path) : .system(path: path, error)
+      throw explanation(error, path)
     }
+  }
+
+  private static func explanation(_ error: SystemError, _ path: String) -> ListenerError {
+    // Somebody was faster, or an abstract name is taken.
+    error.code == EADDRINUSE ? .inUse(path: path) : .system(path: path, error)
   }
 
   private static func folder(of path: String) -> String {

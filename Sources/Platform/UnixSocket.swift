@@ -52,15 +52,19 @@ package enum UnixSocket {
   ///   - path: the socket's file, which must not exist
   ///   - kind: what its connections carry
   ///   - mode: its permissions
+  ///   - group: whose the file is to be; nil for this process's own
   ///   - backlog: connections that may wait to be accepted
   /// - Returns: a non-blocking listener
   /// - Throws: ``SystemError``; no file is left behind
   package static func listen(
-    at path: String, kind: Kind = .stream, mode: UInt32, backlog: Int32 = 1024
+    at path: String, kind: Kind = .stream, mode: UInt32, group: UInt32? = nil, backlog: Int32 = 1024
   ) throws(SystemError) -> Descriptor {
-    let socket = Descriptor(owning: try checked("bind \(path)") { unsafe cs_unix_bind(path, kind.rawValue, mode) })
+    // Not for this process's own group before it belongs to the one that is meant.
+    let first = group == nil ? mode : mode & 0o700
+    let socket = Descriptor(owning: try checked("bind \(path)") { unsafe cs_unix_bind(path, kind.rawValue, first) })
     let raw = socket.raw
     do {
+      if let group { try checked("chown") { unsafe chown(path, .max, group) } }
       if !path.hasPrefix("@") { try checked("chmod \(path)") { unsafe chmod(path, mode) } }
       try checked("listen \(path)") { Glibc.listen(raw, backlog) }
     } catch {

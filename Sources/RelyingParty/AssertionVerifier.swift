@@ -9,11 +9,13 @@ package enum AssertionVerifier {
   ///   - record: of the credential, as it stands
   ///   - origin: the serialised origin of the page
   ///   - relyingPartyID: of the options, or the host of the origin where they have none
+  ///   - policy: which origins and keys will do
   /// - Returns: the record as it stands now
   /// - Throws: ``VerificationError`` of the first step that fails
   package static func verify(
     _ response: AuthenticationResponseJSON, of options: PublicKeyCredentialRequestOptionsJSON,
-    by record: CredentialRecord, origin: String, relyingPartyID: String
+    by record: CredentialRecord, origin: String, relyingPartyID: String,
+    under policy: RelyingPartyPolicy = RelyingPartyPolicy()
   ) throws(VerificationError) -> CredentialRecord {
     guard options.allowCredentials.isEmpty || options.allowCredentials.contains(where: { $0.id == response.id }) else {
       throw .credentialNotAllowed
@@ -26,7 +28,7 @@ package enum AssertionVerifier {
 
     let expectations = CeremonyExpectations(
       challenge: options.challenge, origin: origin, relyingPartyID: relyingPartyID,
-      requiresUserVerification: options.userVerification == .required)
+      requiresUserVerification: options.userVerification == .required, policy: policy)
     try expectations.checkClientData(response.clientDataJSON, type: CollectedClientData.assertion)
     let data = try authenticatorData(response.authenticatorData)
     try expectations.checkAuthenticatorData(data)

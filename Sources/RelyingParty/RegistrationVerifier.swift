@@ -1,5 +1,6 @@
 internal import CBOR
 internal import Crypto
+internal import TPMStructures
 package import WebAuthn
 
 /// Registers a credential as a relying party does (WebAuthn section 7.1). Pure: the caller keeps records and
@@ -10,15 +11,16 @@ package enum RegistrationVerifier {
   ///   - options: what was asked for
   ///   - origin: the serialised origin of the page
   ///   - relyingPartyID: of the options, or the host of the origin where they have none
+  ///   - policy: which origins, keys and attestation will do
   /// - Returns: what to keep
   /// - Throws: ``VerificationError`` of the first step that fails
   package static func verify(
     _ response: RegistrationResponseJSON, of options: PublicKeyCredentialCreationOptionsJSON, origin: String,
-    relyingPartyID: String
+    relyingPartyID: String, under policy: RelyingPartyPolicy = RelyingPartyPolicy()
   ) throws(VerificationError) -> CredentialRecord {
     let expectations = CeremonyExpectations(
       challenge: options.challenge, origin: origin, relyingPartyID: relyingPartyID,
-      requiresUserVerification: options.selection.userVerification == .required)
+      requiresUserVerification: options.selection.userVerification == .required, policy: policy)
     try expectations.checkClientData(response.clientDataJSON, type: CollectedClientData.creation)
 
     let attestation = try attestationObject(response.attestationObject)
@@ -28,8 +30,12 @@ package enum RegistrationVerifier {
     let algorithm = credential.publicKey.algorithm.rawValue
     guard options.algorithms.contains(algorithm) else { throw .algorithmNotRequested(algorithm) }
 
-    let type = try verifyStatement(
-      attestation, by: credential.publicKey, clientDataHash: SHA256.hash(response.clientDataJSON))
+    let evidence = try verifyStatement(
+      attestation,
+      about: AttestationSubject(
+        authenticatorData: attestation.authenticatorData, relyingPartyIDHash: data.relyingPartyIDHash,
+        credential: credential, clientDataHash: SHA256.hash(response.clientDataJSON)))
+    let anchor = try assess(evidence, aaguid: credential.aaguid, by: policy.attestation)
     guard credential.credentialID.count <= 1023 else { throw .credentialIDTooLong(credential.credentialID.count) }
     guard !options.excludeCredentials.contains(where: { $0.id == credential.credentialID }) else {
       throw .credentialExcluded
@@ -42,32 +48,27 @@ package enum RegistrationVerifier {
       transports: response.transports, userPresent: true, userVerified: data.flags.contains(.uv),
       backupEligible: data.flags.contains(.be), backupState: data.flags.contains(.bs),
       userVerificationInitialized: data.flags.contains(.uv), attestationFormat: attestation.format,
-      attestationType: type)
+      attestationType: evidence.type, attestationAnchor: anchor.map { SHA256.hash($0.der) }, tpm: evidence.tpm)
   }
 
-  /// Section 7.1 steps 21 and 22, with the formats of sections 8.2 (self attestation only) and 8.7.
-  private static func verifyStatement(
-    _ attestation: AttestationObject, by key: CredentialPublicKey, clientDataHash: [UInt8]
-  ) throws(VerificationError) -> AttestationType {
-    let statement = attestation.statement
-    switch attestation.format {
-    case "none":
-      guard statement.isEmpty else { throw .attestationStatement("with format none it must be empty") }
-      return .none
-    case "packed":
-      guard statement["x5c"] == nil else { throw .attestationFormat("packed with a certificate (x5c)") }
-      guard case .bytes(let signature) = statement["sig"], let algorithm = statement["alg"]?.integer,
-        statement.count == 2
-      else { throw .attestationStatement("expected alg and sig") }
-      guard algorithm == key.algorithm.rawValue else {
-        throw .attestationStatement("alg \(algorithm) is not that of the credential key")
-      }
-      guard key.isValid(signature: signature, message: attestation.authenticatorData + clientDataHash) else {
-        throw .attestationSignature
-      }
-      return .self
-    default:
-      throw .attestationFormat(attestation.format)
+  /// Section 7.1 steps 23 and 24, section 13.4.5.
+  ///
+  /// - Returns: the anchor to which the certificates lead; nil where there are none
+  private static func assess(
+    _ evidence: AttestationEvidence, aaguid: [UInt8], by policy: AttestationPolicy
+  ) throws(VerificationError) -> Certificate? {
+    guard policy.kinds.contains(evidence.kind) else { throw .attestationTrust(.kind(evidence.kind)) }
+    guard policy.aaguids.isEmpty || policy.aaguids.contains(aaguid) else { throw .attestationTrust(.aaguid(aaguid)) }
+    if let vendor = evidence.tpm?.vendor {
+      guard policy.vendors.isEmpty || policy.vendors.contains(vendor) else { throw .attestationTrust(.vendor(vendor)) }
+    }
+    guard let leaf = evidence.path.first else { return nil }
+    do {
+      return try CertificateChain.validate(
+        leaf, intermediates: Array(evidence.path.dropFirst()), anchors: policy.anchors,
+        revocationLists: policy.revocationLists, at: policy.time)
+    } catch {
+      throw .attestationTrust(.chain(error))
     }
   }
 

@@ -127,6 +127,11 @@ extension CredentialDatabase {
           throw .unavailable("a credential's key, relying party and user handle cannot be changed")
         }
         let row = try sealed(credential, sequence: found.sequence, keys)
+        if row.isDiscoverable, let other = try file.discoverableRow(userTag: row.userTag),
+          other.sequence != row.sequence
+        {
+          throw .conflict("another credential of the same user is enabled: disable that one first")
+        }
         written = row
         try file.update(row)
         try raiseChanges(in: file)
@@ -185,7 +190,7 @@ extension CredentialDatabase {
     var replaced: [KeyBinding] = []
     let binding = credential.key.binding
     if credential.isDiscoverable,
-      let row = try file.discoverableRow(userTag: keys.userTag(binding, credential.userHandle))
+      let row = try file.discoverableRow(userTag: keys.userTag(credential))
     {
       try file.delete(sequence: row.sequence)
       replaced = [KeyBinding(credentialID: row.id, relyingPartyIDHash: binding.relyingPartyIDHash)]

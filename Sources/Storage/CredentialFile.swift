@@ -60,7 +60,7 @@ final class CredentialFile {
       insertRow = try connection.prepare(
         "INSERT INTO credential (\(CredentialQueries.columns)) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")
       updateRow = try connection.prepare(
-        "UPDATE credential SET protection = ?2, record = ?3 WHERE sequence = ?1")
+        "UPDATE credential SET protection = ?2, record = ?3, user_tag = ?4, discoverable = ?5 WHERE sequence = ?1")
       deleteRow = try connection.prepare("DELETE FROM credential WHERE sequence = ?1")
       deleteRows = try connection.prepare("DELETE FROM credential")
       selectDevice = try connection.prepare("SELECT record FROM device WHERE slot = 1")
@@ -154,10 +154,13 @@ final class CredentialFile {
     }
   }
 
-  /// Replaces what may change of the row with the same sequence number: not its ID, nor its tags.
+  /// Replaces what may change of the row with the same sequence number: not its ID, nor its relying party.
   func update(_ row: SealedRow) throws(StoreError) {
     _ = try translated { () throws(DatabaseError) in
-      try updateRow.run([.integer(row.sequence), .integer(row.protection), .bytes(row.record)])
+      try updateRow.run([
+        .integer(row.sequence), .integer(row.protection), .bytes(row.record), .bytes(row.userTag),
+        .integer(row.isDiscoverable ? 1 : 0),
+      ])
     }
   }
 

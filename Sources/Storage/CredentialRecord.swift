@@ -6,7 +6,7 @@ internal import WebAuthn
 
 /// The sealed part of a row: a canonical CBOR map with integer keys.
 ///
-/// The credential ID and whether it is discoverable are columns of the row, which sealing authenticates. A key that is
+/// The credential ID and whether walks come by it are columns of the row, which sealing authenticates. A key that is
 /// not known here is refused, not skipped: a newer version may have meant it as a restriction, as credProtect is one.
 enum CredentialRecord {
   private enum Key: Int64 {
@@ -29,6 +29,11 @@ enum CredentialRecord {
     case hasLargeBlobKey = 13
     case blob = 14
     case relyingPartyIDHash = 15
+    /// Absent where it is enabled; 1: outgoing; 2: disabled.
+    case state = 16
+    /// Of a disabled one, whose column says that no walk comes by it.
+    case isDiscoverable = 17
+    case label = 18
   }
 
   private typealias Fields = RecordFields<Key>
@@ -55,13 +60,21 @@ enum CredentialRecord {
     set(.hasHMACSecret, credential.hasHMACSecret ? true : nil)
     set(.hasLargeBlobKey, credential.hasLargeBlobKey ? true : nil)
     set(.blob, credential.blob.map(CBORValue.bytes))
+    switch credential.state {
+    case .enabled: break
+    case .outgoing: set(.state, 1)
+    case .disabled:
+      set(.state, 2)
+      set(.isDiscoverable, credential.isDiscoverable ? true : nil)
+    }
+    set(.label, credential.label.map(CBORValue.text))
     if credential.relyingPartyID == nil {
       set(.relyingPartyIDHash, .bytes(credential.key.binding.relyingPartyIDHash))
     }
     return CanonicalCBOR.encode(.map(map))
   }
 
-  static func decode(_ bytes: [UInt8], id: [UInt8], isDiscoverable: Bool) throws(RecordError) -> Credential {
+  static func decode(_ bytes: [UInt8], id: [UInt8], isOnWalks: Bool) throws(RecordError) -> Credential {
     var fields = try Fields(bytes, depth: depth)
     let relyingPartyID = try fields.optionalText(.relyingPartyID)
     let binding = try binding(&fields, id, relyingPartyID)
@@ -75,6 +88,7 @@ enum CredentialRecord {
     case 1: counter = .zero
     default: throw RecordError(description: "its signature counter is unknown: written by a newer version?")
     }
+    let (state, isDiscoverable) = try state(&fields, isOnWalks: isOnWalks)
     let credential = Credential(
       relyingPartyID: relyingPartyID,
       relyingPartyName: try fields.optionalText(.relyingPartyName),
@@ -89,6 +103,8 @@ enum CredentialRecord {
       hasHMACSecret: try fields.flag(.hasHMACSecret),
       hasLargeBlobKey: try fields.flag(.hasLargeBlobKey),
       blob: try fields.optionalBytes(.blob),
+      state: state,
+      label: try fields.optionalText(.label),
       createdAt: try fields.integer(.createdAt))
     try fields.finish()
     return credential
@@ -115,6 +131,20 @@ enum CredentialRecord {
       level != .userVerificationOptional
     else { throw RecordError(description: "its protection is unknown: written by a newer version?") }
     return level
+  }
+
+  private static func state(
+    _ fields: inout Fields, isOnWalks: Bool
+  ) throws(RecordError) -> (CredentialState, isDiscoverable: Bool) {
+    guard let value = fields.take(.state) else { return (.enabled, isOnWalks) }
+    switch value.integer {
+    case 1: return (.outgoing, isOnWalks)
+    case 2:
+      guard !isOnWalks else { throw RecordError(description: "it is disabled, and its row says that it is not") }
+      return (.disabled, try fields.flag(.isDiscoverable))
+    case nil: throw fields.wrong(.state)
+    default: throw RecordError(description: "its state is unknown: written by a newer version?")
+    }
   }
 
   private static func publicKeyValue(_ key: CredentialPublicKey) -> CBORValue {

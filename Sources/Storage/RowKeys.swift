@@ -10,6 +10,7 @@ struct SealedRow: Equatable {
   var id: [UInt8]
   var relyingPartyTag: [UInt8]
   var userTag: [UInt8]
+  /// Whether walks come by it: discoverable, and not disabled.
   var isDiscoverable: Bool
   /// credProtect, 1 to 3.
   var protection: Int64
@@ -42,12 +43,18 @@ final class RowKeys: Sendable {
     HMACSHA256.authenticate(Array("user".utf8) + binding.relyingPartyIDHash + userHandle, key: indexKey)
   }
 
+  /// The one place that a user has at a relying party; an outgoing credential has given it up.
+  func userTag(_ credential: Credential) -> [UInt8] {
+    guard credential.state == .outgoing else { return userTag(credential.key.binding, credential.userHandle) }
+    return HMACSHA256.authenticate(Array("outgoing".utf8) + credential.id, key: indexKey)
+  }
+
   /// - Throws: `CryptoError`
   func seal(_ credential: Credential, sequence: Int64, random: any RandomSource) throws(CryptoError) -> SealedRow {
     let binding = credential.key.binding
     var row = SealedRow(
       sequence: sequence, id: credential.id, relyingPartyTag: relyingPartyTag(binding.relyingPartyIDHash),
-      userTag: userTag(binding, credential.userHandle), isDiscoverable: credential.isDiscoverable,
+      userTag: userTag(credential), isDiscoverable: credential.isOnWalks,
       protection: Int64(credential.protection.rawValue), record: [])
     row.record = try seal(CredentialRecord.encode(credential), clearColumns(row), random)
     return row
@@ -56,7 +63,7 @@ final class RowKeys: Sendable {
   /// The credential of a row; refuses rows that were changed, moved, or sealed under another device secret.
   func open(_ row: SealedRow) throws(RecordError) -> Credential {
     let plaintext = try open(row.record, clearColumns(row))
-    let credential = try CredentialRecord.decode(plaintext, id: row.id, isDiscoverable: row.isDiscoverable)
+    let credential = try CredentialRecord.decode(plaintext, id: row.id, isOnWalks: row.isDiscoverable)
     guard Int64(credential.protection.rawValue) == row.protection else {
       throw RecordError(description: "its protection is not that of its row")
     }

@@ -73,16 +73,6 @@ func publicArea(for kind: TPMKeyKind) -> TPMT_PUBLIC {
   return area
 }
 
-/// A restricted signing key: it signs what the TPM itself has to say (TPM2_Quote) and nothing that comes from outside
-/// and looks like it. A restricted key has a scheme.
-func publicAreaForAuditKey() -> TPMT_PUBLIC {
-  var area = publicArea(for: .eccP256)
-  area.objectAttributes |= UInt32(TPMA_OBJECT_RESTRICTED)
-  unsafe area.parameters.eccDetail.scheme.scheme = TPM2_ALG_ID(TPM2_ALG_ECDSA)
-  unsafe area.parameters.eccDetail.scheme.details.ecdsa.hashAlg = TPM2_ALG_ID(TPM2_ALG_SHA256)
-  return area
-}
-
 /// Data sealed to the TPM. Its sensitive part comes from outside, so sensitiveDataOrigin is clear.
 func publicAreaForSealedData() -> TPMT_PUBLIC {
   var area = TPMT_PUBLIC()

@@ -100,30 +100,13 @@ extension TPMContext {
   package mutating func createKey(
     _ kind: TPMKeyKind, under parent: TPMReference, session: TPMSession, authorization: borrowing SecretBytes
   ) throws(TPMError) -> (wrapped: WrappedObject, publicKey: TPMPublicKey) {
-    try createKey(kind, publicArea(for: kind), under: parent, session: session, authorization: authorization)
-  }
-
-  /// Creates the key for ``quote(_:with:authorization:)``: ECC P-256, restricted. Else as
-  /// ``createKey(_:under:session:authorization:)``.
-  ///
-  /// - Throws: ``TPMError``
-  package mutating func createAuditKey(
-    under parent: TPMReference, session: TPMSession, authorization: borrowing SecretBytes
-  ) throws(TPMError) -> (wrapped: WrappedObject, publicKey: TPMPublicKey) {
-    try createKey(.eccP256, publicAreaForAuditKey(), under: parent, session: session, authorization: authorization)
-  }
-
-  private mutating func createKey(
-    _ kind: TPMKeyKind, _ template: TPMT_PUBLIC, under parent: TPMReference, session: TPMSession,
-    authorization: borrowing SecretBytes
-  ) throws(TPMError) -> (wrapped: WrappedObject, publicKey: TPMPublicKey) {
     var sensitive = TPM2B_SENSITIVE_CREATE()
     defer { wipe(&sensitive) }
     authorization.reveal { span in
       sensitive.sensitive.userAuth.size = UInt16(span.count)
       fill(&sensitive.sensitive.userAuth.buffer, from: span)
     }
-    let (wrapped, area) = try create(template, &sensitive, under: parent, session: session)
+    let (wrapped, area) = try create(publicArea(for: kind), &sensitive, under: parent, session: session)
     guard let publicKey = publicKey(kind, of: area) else { throw TPMError.malformedResponse("TPM2_Create") }
     return (wrapped, publicKey)
   }
@@ -139,7 +122,7 @@ extension TPMContext {
       esys, ESYS_TR_NONE, ESYS_TR_PASSWORD, noSession, noSession, &sensitive, &template, &outside, &selection)
   }
 
-  private mutating func create(
+  mutating func create(
     _ template: TPMT_PUBLIC, _ sensitive: inout TPM2B_SENSITIVE_CREATE, under parent: TPMReference,
     session: TPMSession
   ) throws(TPMError) -> (wrapped: WrappedObject, area: TPMT_PUBLIC) {
@@ -222,15 +205,17 @@ extension TPMContext {
     _ body: (inout TPMContext) throws(TPMError) -> Result
   ) throws(TPMError) -> Result {
     try setAuthorization(of: reference, to: value)
-    defer {
-      // tpm2-tss copies the whole structure, so that zeros overwrite what it kept.
-      var empty = TPM2B_AUTH()
-      unsafe _ = Esys_TR_SetAuth(esys, reference.raw, &empty)
-    }
+    defer { forgetAuthorization(of: reference) }
     return try body(&self)
   }
 
-  private mutating func setAuthorization(
+  /// tpm2-tss copies the whole structure, so that zeros overwrite what it kept.
+  mutating func forgetAuthorization(of reference: TPMReference) {
+    var empty = TPM2B_AUTH()
+    unsafe _ = Esys_TR_SetAuth(esys, reference.raw, &empty)
+  }
+
+  mutating func setAuthorization(
     of reference: TPMReference, to value: borrowing SecretBytes
   ) throws(TPMError) {
     var authorization = TPM2B_AUTH()
@@ -278,7 +263,7 @@ private func padded(_ bytes: [UInt8], to size: Int) -> [UInt8] {
   [UInt8](repeating: 0, count: size - bytes.count) + bytes
 }
 
-private func marshal(_ area: TPMT_PUBLIC) throws(TPMError) -> [UInt8] {
+func marshal(_ area: TPMT_PUBLIC) throws(TPMError) -> [UInt8] {
   var area = area
   var buffer = [UInt8](repeating: 0, count: MemoryLayout<TPMT_PUBLIC>.size)
   var offset = 0

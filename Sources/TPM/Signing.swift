@@ -60,57 +60,7 @@ extension TPMContext {
   }
 }
 
-/// What the TPM has said and signed.
-package struct TPMQuote: Equatable, Sendable {
-  /// TPMS_ATTEST, without a size before it.
-  package let attested: [UInt8]
-  package let signature: TPMSignature
-}
-
-extension TPMContext {
-  /// TPM2_Quote over no PCR at all: what is wanted is the TPM's clock and its counts of resets, signed together with the
-  /// data. TPM2_GetTime would say the same and takes the endorsement hierarchy's authorization besides.
-  ///
-  /// - Parameters:
-  ///   - data: qualifyingData, at most 64 bytes
-  ///   - key: of ``createAuditKey(under:session:authorization:)``, loaded
-  ///   - authorization: the key's authorization value
-  /// - Returns: what the TPM has said and signed
-  /// - Throws: ``TPMError``
-  package mutating func quote(
-    _ data: [UInt8], with key: TPMReference, authorization: borrowing SecretBytes
-  ) throws(TPMError) -> TPMQuote {
-    var input = TPM2B_DATA()
-    guard data.count <= 64 else {
-      throw TPMError(operation: "TPM2_Quote", code: cs_layer_mu | UInt32(TSS2_BASE_RC_BAD_SIZE))
-    }
-    input.size = UInt16(data.count)
-    fill(&input.buffer, from: data.span)
-    // The key's own.
-    var scheme = TPMT_SIG_SCHEME()
-    scheme.scheme = TPM2_ALG_ID(TPM2_ALG_NULL)
-    var selection = TPML_PCR_SELECTION()
-    return try withAuthorization(of: key, authorization) { context throws(TPMError) in
-      var attested: UnsafeMutablePointer<TPM2B_ATTEST>?
-      var output: UnsafeMutablePointer<TPMT_SIGNATURE>?
-      try unsafe context.check("TPM2_Quote") { esys in
-        unsafe Esys_Quote(
-          esys, key.raw, ESYS_TR_PASSWORD, noSession, noSession, &input, &scheme, &selection, &attested, &output)
-      }
-      defer {
-        unsafe Esys_Free(attested)
-        unsafe Esys_Free(output)
-      }
-      guard let statement = unsafe attested?.pointee, let signature = unsafe output?.pointee else {
-        throw TPMError.malformedResponse("TPM2_Quote")
-      }
-      return TPMQuote(
-        attested: bytes(of: statement.attestationData, count: Int(statement.size)), signature: try read(signature))
-    }
-  }
-}
-
-private func read(_ signature: TPMT_SIGNATURE) throws(TPMError) -> TPMSignature {
+func read(_ signature: TPMT_SIGNATURE) throws(TPMError) -> TPMSignature {
   switch signature.sigAlg {
   case TPM2_ALG_ID(TPM2_ALG_ECDSA):
     let value = unsafe signature.signature.ecdsa

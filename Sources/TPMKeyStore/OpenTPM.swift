@@ -135,9 +135,9 @@ final class OpenTPM {
     return reference
   }
 
-  /// Unloads until a command has its slots: one for the storage root key, one for the object that it works on.
-  private func makeRoom() {
-    while loaded.count > max(slots - 2, 0), let entry = loaded.removeLeastRecentlyUsed() {
+  /// Unloads until a command has its slots: one for the storage root key, and those for the objects that it works on.
+  func makeRoom(for objects: Int = 1) {
+    while loaded.count > max(slots - 1 - objects, 0), let entry = loaded.removeLeastRecentlyUsed() {
       context.release(entry.reference)
     }
   }
@@ -150,33 +150,6 @@ final class OpenTPM {
   /// Unloads everything.
   func evictAll() {
     evict { _ in true }
-  }
-
-  /// Creates the key that signs the audit log.
-  ///
-  /// - Throws: ``TPMError``
-  func createAuditKey(authorization: SharedSecret) throws(TPMError) -> WrappedObject {
-    let parent = try requireParent()
-    makeRoom()
-    return try withMemory { () throws(TPMError) in
-      try context.withSession(saltedWith: parent, encrypting: .command) { context, session throws(TPMError) in
-        try context.createAuditKey(under: parent, session: session, authorization: authorization.bytes).wrapped
-      }
-    }
-  }
-
-  /// Signs what the TPM has to say, with a key that is loaded for that and unloaded again: three commands, a few times an
-  /// hour, which must not cost the jobs' keys their places for long.
-  ///
-  /// - Throws: ``TPMError``
-  func quote(_ data: [UInt8], with object: WrappedObject, authorization: SharedSecret) throws(TPMError) -> TPMQuote {
-    let parent = try requireParent()
-    makeRoom()
-    return try withMemory { () throws(TPMError) in
-      let key = try context.load(object, under: parent)
-      defer { context.release(key) }
-      return try context.quote(data, with: key, authorization: authorization.bytes)
-    }
   }
 
   // MARK: Sealed data

@@ -82,7 +82,8 @@ extension TPMDevice {
         counterBase: try tpm.advance(counter, isNew: true))
       return SealedDevice(
         parentHandle: parent.handle, parentName: parent.name, indices: indices,
-        secret: try tpm.seal(try payload.encoded()), auditKey: try tpm.createAuditKey(authorization: authorization),
+        secret: try tpm.seal(try payload.encoded()),
+        auditKey: try tpm.createAttestationKey(authorization: authorization),
         firstAnchor: try tpm.advance(anchor, isNew: true))
     }
   }

@@ -66,6 +66,7 @@ final class TPMDevice {
     do {
       return try body(first)
     } catch let error as TPMError {
+      board.update { $0.errors += 1 }
       switch error.kind {
       case .connectionLost, .staleHandle, .notStarted, .failureMode: disconnect(error)
       default: throw KeyStoreError(error)
@@ -77,7 +78,10 @@ final class TPMDevice {
     do {
       return try body(second)
     } catch {
-      if let error = error as? TPMError, error.kind == .connectionLost { disconnect(error) }
+      if let error = error as? TPMError {
+        board.update { $0.errors += 1 }
+        if error.kind == .connectionLost { disconnect(error) }
+      }
       throw KeyStoreError(any: error)
     }
   }
@@ -164,7 +168,10 @@ final class TPMDevice {
       if failures == 0 || error != lastError { log.error("TPM: \(error)") }
       failures += 1
       lastError = error
-      board.update { $0.disconnected = error.description }
+      board.update {
+        $0.disconnected = error.description
+        $0.errors += 1
+      }
       throw error
     }
   }

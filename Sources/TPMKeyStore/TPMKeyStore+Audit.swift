@@ -12,7 +12,9 @@ extension TPMKeyStore: AuditSigner {
   package func attest(_ digest: [UInt8]) async throws(AuditError) -> AuditStatement {
     let quote = try await perform { [device = device, anchorIndex] tpm throws(KeyStoreError) in
       try tpm.withTPM { tpm throws in
-        try tpm.quote(digest, with: device.auditKey, authorization: anchorIndex.authorization)
+        try tpm.withAttestationKey(device.auditKey) { context, key throws(TPMError) in
+          try context.quote(pcrs: [], data: digest, with: key, authorization: anchorIndex.authorization.bytes)
+        }
       }
     }
     return AuditStatement(attested: quote.attested, signature: quote.signature.encoded)

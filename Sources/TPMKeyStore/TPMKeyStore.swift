@@ -34,7 +34,7 @@ package final class TPMKeyStore: KeyStore {
   let device: SealedDevice
   package let auditKey: AuditKey
   let anchorIndex: NVIndex
-  private let counter: NVIndex
+  let counter: NVIndex
   private let retries: NVIndex
   private let era: Lock<Era>
   /// Made by ``makeDeviceSecret(caller:presence:)``, until ``adopt(_:)``.
@@ -42,7 +42,7 @@ package final class TPMKeyStore: KeyStore {
 
   /// The time from one reset to the next. Keys are bound to its secret, and its counter values are counted from its
   /// base; what is leased in one is of no use in another.
-  private final class Era: Sendable {
+  final class Era: Sendable {
     let payload: SealedPayload
     let lease = CounterLease()
 
@@ -238,14 +238,14 @@ package final class TPMKeyStore: KeyStore {
     }
   }
 
-  private var currentEra: Era { era.withLock { $0 } }
+  var currentEra: Era { era.withLock { $0 } }
 
   /// What was asked for before a reset is not done after it.
-  private func check(_ era: Era) throws(KeyStoreError) {
+  func check(_ era: Era) throws(KeyStoreError) {
     guard era === currentEra else { throw .failed("a reset has come in between") }
   }
 
-  private func authorization(_ binding: KeyBinding, in era: Era) throws(KeyStoreError) -> SharedSecret {
+  func authorization(_ binding: KeyBinding, in era: Era) throws(KeyStoreError) -> SharedSecret {
     do {
       return SharedSecret(try era.payload.secret.keyAuthorization(binding))
     } catch {
@@ -254,7 +254,7 @@ package final class TPMKeyStore: KeyStore {
   }
 
   /// Presence is for one operation at one relying party; for another it is a mistake of ours, and no signature.
-  private func check(_ presenceFits: Bool) throws(KeyStoreError) {
+  func check(_ presenceFits: Bool) throws(KeyStoreError) {
     guard presenceFits else { throw .failed("the presence is for another operation or relying party") }
   }
 }

@@ -31,6 +31,9 @@ package struct TPMStatus: Equatable, Sendable {
   package var queueLength: Int
   /// How often the TPM had to be reconnected to since the start.
   package var reconnections: Int
+  /// How often the TPM, or the way to it, has answered with an error since the start; attempts that succeeded when
+  /// they were made again count too.
+  package var errors = 0
 }
 
 /// What the TPM says of its own state, for the operator.

@@ -149,6 +149,124 @@ import WebAuthn
     #expect(try await platform.setPIN("9999") == Status.pinAuthInvalid, "no way around the PIN that is set")
   }
 
+  private func signatures(in records: [AuditRecord]) -> Int {
+    records.count { $0.operation == "authenticate" && $0.outcome == .allowed }
+  }
+
+  @Test func aDisabledCredentialSignsNothingByAnyPath() async throws {
+    let harness = try Harness()
+    let old = try await harness.register(user: [1], discoverable: true)
+    let middle = try await harness.register(user: [2], discoverable: true)
+    let new = try await harness.register(user: [3], discoverable: true)
+    let server = try await harness.register(user: [4])
+    let key = try await u2f(harness)
+    for id in [middle, server, key] {
+      #expect(try await harness.engine.setState(.disabled, of: id, for: Self.administrator)?.state == .disabled)
+      let record = try #require(harness.audit.records.last)
+      #expect(record.operation == "manage" && record.detail == "credential.disable" && record.credentialID == id)
+      #expect(await harness.keys.evicted.last?.credentialID == id)
+    }
+    for harness in [harness, try harness.restarted()] {
+      let signed = signatures(in: harness.audit.records)
+      for id in [middle, server, key] {
+        #expect(try await harness.send(2, Harness.request(allow: [id])).status == Status.noCredentials)
+        let record = try #require(harness.audit.records.last)
+        #expect(record.outcome == .failed && record.reason == "credential disabled" && record.credentialID == id)
+        for control in [U2FControl.checkOnly, .enforceUserPresence, .dontEnforceUserPresence] {
+          let request = U2FRequest.authenticate(
+            control: control, challenge: Harness.clientDataHash,
+            application: SHA256.hash(Array("example.com".utf8)), keyHandle: id)
+          #expect(await harness.engine.respond(toU2F: request.encoded(), from: Harness.alice) == [0x6a, 0x80])
+          #expect(harness.audit.records.last?.reason == "credential disabled")
+        }
+      }
+      #expect(signatures(in: harness.audit.records) == signed)
+      let both = try await harness.send(2, Harness.request(allow: [server, old]))
+      #expect(try both.body.map(1).bytes("id") == old, "the list goes on behind it")
+      let first = try await harness.send(2, Harness.request())
+      #expect(first.body[5] == 2, "of three accounts one is disabled")
+      #expect(try first.body.map(1).bytes("id") == new)
+      #expect(try await harness.send(8).body.map(1).bytes("id") == old)
+      #expect(try await harness.send(8).status == Status.notAllowed)
+    }
+    #expect(try await harness.engine.credentials(after: nil, limit: 9, for: Self.administrator).page.count == 5)
+    for id in [middle, server, key] {
+      _ = try await harness.engine.setState(.enabled, of: id, for: Self.administrator)
+      #expect(try await harness.send(2, Harness.request(allow: [id])).status == Status.ok)
+    }
+  }
+
+  @Test func aWalkThatHasBegunPassesWhatIsDisabledMeanwhile() async throws {
+    let harness = try Harness()
+    let old = try await harness.register(user: [1], discoverable: true)
+    _ = try await harness.register(user: [2], discoverable: true)
+    #expect(try await harness.send(2, Harness.request()).body[5] == 2)
+    _ = try await harness.engine.setState(.disabled, of: old, for: Self.administrator)
+    #expect(try await harness.send(8).status == Status.notAllowed)
+  }
+
+  @Test func registeringAnewIsNoWayAroundIt() async throws {
+    let harness = try Harness()
+    let id = try await harness.register(discoverable: true)
+    _ = try await harness.engine.setState(.disabled, of: id, for: Self.administrator)
+    var request = Harness.creation()
+    request[5] = Harness.list([id])
+    #expect(try await harness.send(1, request).status == Status.credentialExcluded)
+    let other = try await harness.register(discoverable: true)
+    #expect(await harness.store.credentials.map(\.id) == [id, other], "nobody but the operator removes it")
+    await #expect(throws: OperatorRefusal.self) {
+      _ = try await harness.engine.setState(.enabled, of: id, for: Self.administrator)
+    }
+    _ = try await harness.engine.setState(.disabled, of: other, for: Self.administrator)
+    #expect(try await harness.engine.setState(.enabled, of: id, for: Self.administrator)?.state == .enabled)
+  }
+
+  @Test func anOutgoingCredentialStaysBesideTheNewOne() async throws {
+    let harness = try Harness()
+    let old = try await harness.register(discoverable: true)
+    _ = try await harness.engine.setState(.outgoing, of: old, for: Self.administrator)
+    let new = try await harness.register(discoverable: true)
+    for id in [old, new] {
+      #expect(try await harness.send(2, Harness.request(allow: [id])).status == Status.ok)
+    }
+    #expect(try await harness.send(2, Harness.request()).body[5] == 2)
+    _ = try await harness.engine.setState(.disabled, of: old, for: Self.administrator)
+    #expect(try await harness.send(2, Harness.request(allow: [old])).status == Status.noCredentials)
+  }
+
+  @Test func aLabelIsTheOperators() async throws {
+    let harness = try Harness()
+    let id = try await harness.register(discoverable: true)
+    #expect(try await harness.engine.setLabel("old runner", of: id, for: Self.administrator)?.label == "old runner")
+    #expect(harness.audit.records.last?.detail == "credential.rename")
+    let count = harness.audit.records.count
+    #expect(try await harness.engine.setLabel("old runner", of: id, for: Self.administrator)?.label == "old runner")
+    #expect(harness.audit.records.count == count, "nothing has changed")
+    #expect(await harness.store.credentials.first?.userName == "runner")
+    #expect(try await harness.engine.setLabel("", of: id, for: Self.administrator)?.label == nil)
+    let long = String(repeating: "x", count: 65)
+    await #expect(throws: OperatorRefusal.self) {
+      _ = try await harness.engine.setLabel(long, of: id, for: Self.administrator)
+    }
+    #expect(try await harness.engine.setLabel("a", of: [1], for: Self.administrator) == nil)
+  }
+
+  @Test func failingPortsLeaveTheState() async throws {
+    let harness = try Harness()
+    let id = try await harness.register()
+    for (plan, n) in [(harness.audit.faults, 1), (harness.store.faults, 1), (harness.store.faults, 2)] {
+      plan.fail(at: n)
+      await #expect(throws: OperatorRefusal.self) {
+        _ = try await harness.engine.setState(.disabled, of: id, for: Self.administrator)
+      }
+      plan.fail(at: nil)
+      #expect(await harness.store.credentials.first?.state == .enabled)
+    }
+    await #expect(throws: OperatorRefusal.self) {
+      _ = try await harness.engine.setState(.disabled, of: id, for: Harness.alice)
+    }
+  }
+
   @Test func isKeptOutByAReset() async throws {
     let harness = try Harness(rules: [try Harness.everything([.reset, .register, .authenticate])])
     let id = try await harness.register()

@@ -11,7 +11,7 @@ import WebAuthn
     var members: [String: JSONValue] = [
       "id": .string(Base64URL.encode([UInt8](repeating: number, count: 16))), "rpIdHash": "00ff00ff00ff00ff00ff",
       "userName": .string(user), "discoverable": true, "createdAt": "2026-11-20T00:00:00Z",
-      "extensions": .array(["credBlob", "hmac-secret"]),
+      "extensions": .array(["credBlob", "hmac-secret"]), "state": "enabled",
     ]
     members["rpId"] = rp.map { .string($0) }
     return .object(members)
@@ -35,6 +35,15 @@ import WebAuthn
         if start + 2 < credentials.count { page["next"] = .integer(Int64(start + 2)) }
         return .object(page)
       case "credential": return .object(found.map { ["credential": credentials[$0]] } ?? [:])
+      case "disableCredential", "enableCredential", "setCredentialOutgoing", "renameCredential":
+        guard let found, case .object(var credential) = credentials[found] else { return .object([:]) }
+        let states: [String: JSONValue] = [
+          "disableCredential": "disabled", "enableCredential": "enabled", "setCredentialOutgoing": "outgoing",
+        ]
+        credential["state"] = states[name] ?? credential["state"]
+        if let label = members["label"] { credential["label"] = label }
+        credentials[found] = .object(credential)
+        return .object(["credential": credentials[found]])
       case "deleteCredential": return .object(found.map { ["credential": credentials.remove(at: $0)] } ?? [:])
       default: return .object(["error": "unknown"])
       }
@@ -64,12 +73,12 @@ import WebAuthn
     #expect(server.requests.map { $0["after"] } == [nil, 2, 4])
     #expect(
       transcript.outputText == """
-        ID                      RP ID                       USER NAME  DISCOVERABLE  CREATED
-        AQEBAQEBAQEBAQEBAQEBAQ  example.com                 deploy     yes           2026-11-20T00:00:00Z
-        AgICAgICAgICAgICAgICAg  example.com                 o?ther     yes           2026-11-20T00:00:00Z
-        AwMDAwMDAwMDAwMDAwMDAw  sha256:00ff00ff00ff00ff...  x          yes           2026-11-20T00:00:00Z
-        BAQEBAQEBAQEBAQEBAQEBA  other.example               deploy     yes           2026-11-20T00:00:00Z
-        BQUFBQUFBQUFBQUFBQUFBQ  example.com                 deploy     yes           2026-11-20T00:00:00Z
+        ID                      STATE    RP ID                       USER NAME  LABEL  DISCOVERABLE  CREATED
+        AQEBAQEBAQEBAQEBAQEBAQ  enabled  example.com                 deploy     -      yes           2026-11-20T00:00:00Z
+        AgICAgICAgICAgICAgICAg  enabled  example.com                 o?ther     -      yes           2026-11-20T00:00:00Z
+        AwMDAwMDAwMDAwMDAwMDAw  enabled  sha256:00ff00ff00ff00ff...  x          -      yes           2026-11-20T00:00:00Z
+        BAQEBAQEBAQEBAQEBAQEBA  enabled  other.example               deploy     -      yes           2026-11-20T00:00:00Z
+        BQUFBQUFBQUFBQUFBQUFBQ  enabled  example.com                 deploy     -      yes           2026-11-20T00:00:00Z
 
         """)
   }
@@ -81,7 +90,7 @@ import WebAuthn
       transcript.files["l.json"]
         == JSONValue.object(["credentials": .array([Self.credential(1), Self.credential(5)])]).serialized() + [0x0a])
     #expect(transcript.run("credential list --rp-id nobody.example") == .done)
-    #expect(transcript.outputText == "ID  RP ID  USER NAME  DISCOVERABLE  CREATED\n")
+    #expect(transcript.outputText == "ID  STATE  RP ID  USER NAME  LABEL  DISCOVERABLE  CREATED\n")
   }
 
   @Test func refusesPagesWithoutEnd() {
@@ -98,6 +107,7 @@ import WebAuthn
     #expect(
       transcript.outputText == """
         id            AwMDAwMDAwMDAwMDAwMDAw
+        state         enabled
         rpIdHash      00ff00ff00ff00ff00ff
         userName      x
         discoverable  yes
@@ -141,7 +151,9 @@ import WebAuthn
       #expect(transcript.run(line) == .failure)
       #expect(transcript.errorText.contains("you did not say yes: answer y, or give --yes"))
     }
-    #expect(transcript.prompts[0].hasPrefix("id            AQEBAQEBAQEBAQEBAQEBAQ\nrpId          example.com\n"))
+    #expect(
+      transcript.prompts[0].hasPrefix(
+        "id            AQEBAQEBAQEBAQEBAQEBAQ\nstate         enabled\nrpId          example.com\n"))
     #expect(transcript.prompts[0].hasSuffix("Delete it? [y/N] "))
     #expect(server.credentials.count == 5)
     transcript.person = ["Y"]
@@ -151,6 +163,24 @@ import WebAuthn
     #expect(transcript.run("credential delete --yes --json 02020202020202020202020202020202") == .done)
     #expect(transcript.outputText.hasPrefix(#"{"createdAt":"#))
     #expect(server.credentials.count == 3)
+  }
+
+  @Test func disablesEnablesAndRenames() {
+    let transcript = transcript()
+    #expect(transcript.run("credential disable 03030303030303030303030303030303") == .done)
+    #expect(transcript.outputText == "disabled  AwMDAwMDAwMDAwMDAwMDAw of sha256:00ff00ff00ff00ff...\n")
+    #expect(transcript.run("credential show AwMDAwMDAwMDAwMDAwMDAw") == .done)
+    #expect(transcript.outputText.contains("state         disabled\n"))
+    #expect(transcript.run("credential enable --json AwMDAwMDAwMDAwMDAwMDAw") == .done)
+    #expect(transcript.outputText.contains(#""state":"enabled""#))
+    #expect(transcript.run("credential rename AwMDAwMDAwMDAwMDAwMDAw --label old") == .done)
+    #expect(transcript.run("credential list") == .done)
+    #expect(transcript.outputText.contains("  x          old    yes"))
+    #expect(transcript.run("credential rename AwMDAwMDAwMDAwMDAwMDAw") == .usage)
+    #expect(transcript.run("credential rename AwMDAwMDAwMDAwMDAwMDAw --label \u{1b}") == .usage)
+    for kind in ["disable", "enable"] {
+      #expect(transcript.run("credential \(kind) AQ") == .noSuchCredential)
+    }
   }
 
   @Test func passesOnRefusals() {

@@ -18,6 +18,11 @@ final class Transcript {
   var person: [String]?
   /// For `doctor`.
   var machine = Machine.live()
+  var folders: Set<String> = []
+  var modes: [String: UInt32] = [:]
+  /// Files that another process holds.
+  var locked: Set<String> = []
+  var unixSeconds: Int64 = 1_800_000_000
   private(set) var prompts: [String] = []
   private(set) var connectedTo: [String] = []
   private(set) var output: [UInt8] = []
@@ -90,6 +95,17 @@ final class Transcript {
       },
       logFiles: { path throws(SystemError) in self.files.keys.filter { $0.hasPrefix(path) }.sorted(by: >) },
       showsProgress: { false },
+      replaceFile: { path, bytes, mode throws(SystemError) in
+        self.files[path] = bytes
+        self.modes[path] = mode
+      },
+      makeFolder: { self.folders.insert($0) },
+      listFolder: { path throws(SystemError) in
+        guard self.folders.contains(path) else { return nil }
+        return self.files.keys.filter { $0.hasPrefix(path + "/") }.map { String($0.dropFirst(path.count + 1)) }.sorted()
+      },
+      lock: { path throws(SystemError) in self.locked.contains(path) ? nil : self },
+      unixSeconds: { self.unixSeconds },
       connect: { path, _ throws(ClientError) in
         self.connectedTo.append(path)
         guard let daemon = self.daemon else {

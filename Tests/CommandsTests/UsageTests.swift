@@ -5,9 +5,14 @@ import Testing
 @Suite struct UsageTests {
   @Test(arguments: [
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
-    " credential", " credential list", " credential show", " credential delete", " pin", " pin set", " pin change",
-    " pin status", " completion", " policy", " policy check", " policy explain", " grant", " grant create",
-    " grant list", " grant revoke",
+    " metrics", " rotate", " credential", " credential list", " credential show", " credential delete",
+    " credential disable",
+    " credential enable", " credential rename", " pin", " pin set", " pin change",
+    " pin status",
+    " completion", " attestation", " attestation request", " attestation respond",
+    " attestation install",
+    " attestation enroll", " attestation metadata", " ca", " ca init", " ca issue", " ca list", " ca revoke", " ca crl",
+    " policy", " policy check", " policy explain", " grant", " grant create", " grant list", " grant revoke",
   ])
   func helps(command: String) throws {
     for option in ["--help", "-h"] {
@@ -68,10 +73,30 @@ import Testing
         "--json", "--out", "--admin-socket", "--timeout", "--help",
       ]
     ),
-    ("verify registration", ["--options", "--response", "--origin", "--out", "--help"]),
+    ("attestation request", ["--out", "--admin-socket", "--timeout", "--help"]),
+    ("attestation respond", ["--in", "--out", "--admin-socket", "--timeout", "--help"]),
+    ("attestation install", ["--in", "--admin-socket", "--timeout", "--help"]),
+    ("attestation enroll", ["--ca", "--passphrase-file", "--days", "--admin-socket", "--timeout", "--help"]),
+    ("attestation metadata", ["--root", "--out", "--socket", "--admin-socket", "--timeout", "--help"]),
+    ("ca init", ["--organization", "--country", "--ca", "--passphrase-file", "--help"]),
+    ("ca issue", ["--in", "--out", "--days", "--ca", "--passphrase-file", "--help"]),
+    ("ca list", ["--ca", "--json", "--out", "--help"]),
+    ("ca revoke", ["--ca", "--passphrase-file", "--help"]),
+    ("ca crl", ["--ca", "--passphrase-file", "--help"]),
+    (
+      "verify registration",
+      [
+        "--options", "--response", "--origin", "--top-origin", "--root", "--crl", "--format", "--aaguid", "--vendor",
+        "--device-bound", "--json", "--out", "--help",
+      ]
+    ),
     (
       "verify assertion",
-      ["--options", "--credential", "--response", "--origin", "--require-claims", "--out", "--help"]
+      [
+        "--options", "--credential", "--response", "--origin", "--top-origin", "--device-bound", "--require-claims",
+        "--json",
+        "--out", "--help",
+      ]
     ),
   ])
   func helpNamesExactlyTheOptions(command: String, options: [String]) {

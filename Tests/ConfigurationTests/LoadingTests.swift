@@ -90,7 +90,7 @@ struct LoadingTests {
     let settings = try loader.load(
       folder.write(
         """
-        { tpm: { tcti: 'swtpm:path=/x', allowSoftware: true }, socket: '/a', adminSocket: '/b', stateDirectory: '/c',
+        { tpm: { tcti: 'swtpm:path=/x', allowSoftware: true }, socket: '/a', adminSocket: '/b', adminGroup: 6, stateDirectory: '/c',
           auditLog: '/d', limits: { connections: 7, credentials: 0x10 }, log: { level: 'debug' },
           audit: { rotateAfter: '100MB', keep: 5, signAfterRecords: 10, signAfterSeconds: 20, journal: false },
           rules: [{ name: 'r', callers: [{ user: 5 }, { group: '6' }, { user: '0' }], relyingParties: ['*'],
@@ -107,6 +107,7 @@ struct LoadingTests {
     expected.audit.copiesToJournal = false
     expected.socket = "/a"
     expected.adminSocket = "/b"
+    expected.adminGroup = 6
     expected.stateDirectory = "/c"
     expected.auditLog = "/d"
     expected.maximumConnections = 7

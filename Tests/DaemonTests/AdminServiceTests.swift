@@ -22,7 +22,7 @@ private final class AdminFixture: Sendable {
   private let digests: ExecutableDigests
   private let service: AdminService
 
-  init(rules: [Rule] = []) throws {
+  init(rules: [Rule] = [], group: UInt32? = nil) throws {
     executor = try ThreadExecutor(name: "engine")
     let environment = AuthenticatorEnvironment(
       keys: keys, store: store, audit: audit, time: ManualTime(), random: SeededRandom(seed: 7), logger: .silent,
@@ -41,7 +41,9 @@ private final class AdminFixture: Sendable {
     let grants = JobGrants(
       loop: loop, engine: engine, folder: folder.path("jobs"), settings: ServerSettings(), issuers: [],
       executables: digests, log: .silent)
-    service = AdminService(owner: 7, engine: engine, grants: grants, status: { report }, auditLog: { audit })
+    service = AdminService(
+      owner: 7, group: group, engine: engine, grants: grants, status: { report }, auditLog: { audit },
+      metrics: { "\($0.counts.count)" })
   }
 
   deinit {
@@ -51,9 +53,11 @@ private final class AdminFixture: Sendable {
   }
 
   /// One frame and its answer, on a connection of its own; nil for an error of the transport.
-  func ask(_ payload: [UInt8], _ command: FrameCommand, user: UInt32 = 7) async -> [UInt8]? {
+  func ask(_ payload: [UInt8], _ command: FrameCommand, user: UInt32 = 7, groups: [UInt32] = [0]) async -> [UInt8]? {
     let session = await service.open(
-      Caller(connection: 1, user: user, group: 0, process: nil, supplementaryGroups: [], unit: nil))
+      Caller(
+        connection: 1, user: user, group: groups[0], process: nil, supplementaryGroups: Array(groups.dropFirst()),
+        unit: nil))
     defer { withExtendedLifetime(self) {} }
     let reply = await service.answer(command, payload, in: session)
     await service.close(session)
@@ -114,7 +118,7 @@ private final class AdminFixture: Sendable {
 
   @Test func strangersAndUnknownRequests() async throws {
     let fixture = try AdminFixture()
-    let refusal = #"{"error":"only root and the service's own user may ask"}"#
+    let refusal = #"{"error":"only root, the service's own user and the group of adminGroup may ask"}"#
     let id = Base64URL.encode(try await fixture.insert(1, isWhole: true))
     for request in ["status", "credentials", "credential", "deleteCredential"] {
       #expect(await fixture.ask(#"{"request":"\#(request)","id":"\#(id)"}"#, user: 8) == refusal)
@@ -125,6 +129,16 @@ private final class AdminFixture: Sendable {
     #expect(await fixture.store.credentials.count == 1)
   }
 
+  @Test(arguments: [([9, 1], true), ([1, 9], true), ([1, 2], false)] as [([UInt32], Bool)])
+  func theGroupMayAsk(_ groups: [UInt32], _ isLetIn: Bool) async throws {
+    let request = Array(#"{"request":"status"}"#.utf8)
+    for group: UInt32? in [9, nil] {
+      let fixture = try AdminFixture(group: group)
+      let answer = try #require(await fixture.ask(request, .administration, user: 8, groups: groups))
+      #expect(answer.starts(with: Array(#"{"error""#.utf8)) != (isLetIn && group != nil))
+    }
+  }
+
   // MARK: Credentials
 
   private static let whole = """
@@ -133,7 +147,7 @@ private final class AdminFixture: Sendable {
     "publicKey":"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQECAgICAgICAgICAgICAg\
     ICAgICAgICAgICAgICAgICAg","rpId":"example.com",\
     "rpIdHash":"a379a6f6eeafb9a55e378c118034e2751e682fab9f2d30ab13d2125586ce1947","rpName":"Example",\
-    "signatureCounter":"global","userDisplayName":"The runner","userHandle":"AQ","userName":"runner"}
+    "signatureCounter":"global","state":"enabled","userDisplayName":"The runner","userHandle":"AQ","userName":"runner"}
     """
 
   private static let ofU2F = """
@@ -142,7 +156,7 @@ private final class AdminFixture: Sendable {
     "publicKey":"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQECAgICAgICAgICAgICAg\
     ICAgICAgICAgICAgICAgICAg",\
     "rpIdHash":"a379a6f6eeafb9a55e378c118034e2751e682fab9f2d30ab13d2125586ce1947","signatureCounter":"global",\
-    "userHandle":""}
+    "state":"enabled","userHandle":""}
     """
 
   @Test func listsAndShows() async throws {
@@ -185,8 +199,23 @@ private final class AdminFixture: Sendable {
     #expect(await fixture.ask(request) == "{}")
   }
 
+  @Test func disablesEnablesAndRenames() async throws {
+    let fixture = try AdminFixture()
+    let id = Base64URL.encode(try await fixture.insert(1, isWhole: true))
+    for (request, state) in [("disable", "disabled"), ("enable", "enabled")] {
+      let answer = await fixture.ask(#"{"request":"\#(request)Credential","id":"\#(id)"}"#)
+      #expect(answer?.contains(#""state":"\#(state)""#) ?? false)
+      #expect(await fixture.store.credentials.first?.state.rawValue == state)
+    }
+    let rename = #"{"request":"renameCredential","id":"\#(id)","label":"old runner"}"#
+    #expect(await fixture.ask(rename)?.contains(#""label":"old runner""#) ?? false)
+    #expect(await fixture.ask(#"{"request":"renameCredential","id":"\#(id)"}"#)?.hasPrefix(#"{"error""#) ?? false)
+    #expect(await fixture.ask(#"{"request":"disableCredential","id":"AAAAAAAAAAAAAAAAAAAAAA"}"#) == "{}")
+  }
+
   @Test(arguments: [
-    #"{"request":"credential"}"#, #"{"request":"deleteCredential"}"#, #"{"request":"credential","id":"+/"}"#,
+    #"{"request":"credential"}"#, #"{"request":"disableCredential"}"#, #"{"request":"deleteCredential"}"#,
+    #"{"request":"credential","id":"+/"}"#,
     #"{"request":"deleteCredential","id":"A"}"#,
   ])
   func identifiersThatAreNone(_ request: String) async throws {

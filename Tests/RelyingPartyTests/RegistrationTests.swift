@@ -25,6 +25,9 @@ struct Registration {
   var statementAlgorithm: Int64?
   var spoilSignature = false
   var statement: CBORMap?
+  /// Of the authenticator data and the hash of the client data.
+  var makeStatement: (([UInt8], [UInt8]) -> CBORMap)?
+  var policy = RelyingPartyPolicy()
   var attestationObject: [UInt8]?
   var spoilResponse: (inout RegistrationResponseJSON) -> Void = { _ in }
 
@@ -65,7 +68,9 @@ struct Registration {
     let object =
       attestationObject
       ?? AttestationObject(
-        format: format, statement: statement ?? (format == "none" ? [:] : packed), authenticatorData: data
+        format: format,
+        statement: makeStatement?(data, SHA256.hash(clientData)) ?? statement ?? (format == "none" ? [:] : packed),
+        authenticatorData: data
       ).encoded()
     var response = RegistrationResponseJSON(
       id: credentialID, clientDataJSON: clientData, attestationObject: object, authenticatorData: data,
@@ -77,7 +82,7 @@ struct Registration {
 
   func verify() throws(VerificationError) -> CredentialRecord {
     try RegistrationVerifier.verify(
-      response, of: options, origin: "https://login.example.com", relyingPartyID: "example.com")
+      response, of: options, origin: "https://login.example.com", relyingPartyID: "example.com", under: policy)
   }
 
   /// The error of this registration after one change.
@@ -163,22 +168,84 @@ struct Registration {
   }
 
   @Test func refusesWrongStatements() {
-    #expect(Registration.failure { $0.spoilSignature = true } == .attestationSignature)
-    #expect(
-      Registration.failure { $0.statementAlgorithm = -35 }
-        == .attestationStatement("alg -35 is not that of the credential key"))
-    #expect(Registration.failure { $0.statement = ["alg": -7] } == .attestationStatement("expected alg and sig"))
-    #expect(
-      Registration.failure { $0.statement = ["alg": -7, "sig": "x"] } == .attestationStatement("expected alg and sig"))
-    #expect(
-      Registration.failure { $0.statement = ["alg": -7, "sig": .bytes([]), "x5c": .array([.bytes([1])])] }
-        == .attestationFormat("packed with a certificate (x5c)"))
-    #expect(Registration.failure { $0.format = "tpm" } == .attestationFormat("tpm"))
+    func flaw(_ section: String, _ requirement: StatementFlaw.Requirement) -> VerificationError {
+      .attestationStatement(StatementFlaw(section, requirement))
+    }
+    let members = flaw("8.2", .members("alg and sig, or alg, sig and x5c"))
+    #expect(Registration.failure { $0.spoilSignature = true } == flaw("8.2", .signature))
+    #expect(Registration.failure { $0.statementAlgorithm = -35 } == flaw("8.2", .algorithm(-35)))
+    #expect(Registration.failure { $0.statement = ["alg": -7] } == members)
+    #expect(Registration.failure { $0.statement = ["alg": -7, "sig": "x"] } == members)
+    #expect(Registration.failure { $0.statement = ["alg": -7, "sig": .bytes([]), "ver": "2.0"] } == members)
+    for format in ["android-key", "apple", "Packed", "compound", ""] {
+      #expect(Registration.failure { $0.format = format } == .attestationFormat(format))
+    }
     #expect(
       Registration.failure {
         $0.format = "none"
         $0.statement = ["sig": .bytes([1])]
-      } == .attestationStatement("with format none it must be empty"))
+      } == flaw("8.7", .members("nothing")))
+  }
+
+  @Test func asksForTheAttestationOfThePolicy() {
+    let anchors = RelyingPartyPolicy(
+      attestation: AttestationPolicy(anchors: [TestAuthority().certificate], time: TestAuthority.now))
+    #expect(Registration.failure { $0.policy = anchors } == .attestationTrust(.kind(.packedSelf)))
+    #expect(
+      Registration.failure {
+        $0.policy = anchors
+        $0.format = "none"
+      } == .attestationTrust(.kind(.none)))
+    var policy = RelyingPartyPolicy(attestation: AttestationPolicy(anchors: [], kinds: [.none], time: 0))
+    #expect(Registration.failure { $0.policy = policy } == .attestationTrust(.kind(.packedSelf)))
+    policy.attestation = AttestationPolicy(anchors: [], aaguids: [[UInt8](repeating: 1, count: 16)], time: 0)
+    #expect(
+      Registration.failure { $0.policy = policy }
+        == .attestationTrust(.aaguid([UInt8](repeating: 0xa5, count: 16))))
+    policy.attestation.aaguids.insert([UInt8](repeating: 0xa5, count: 16))
+    #expect(Registration.failure { $0.policy = policy } == nil)
+  }
+
+  @Test func refusesShortChallenges() throws {
+    var options = Registration.options()
+    options.challenge = Array(1...15)
+    #expect(
+      Registration.failure {
+        $0.options = options
+        $0.challenge = options.challenge
+      } == .challengeTooShort(15))
+  }
+
+  @Test func acceptsTheOriginsOfThePolicy() {
+    func failure(_ policy: RelyingPartyPolicy, _ change: (inout Registration) -> Void) -> VerificationError? {
+      Registration.failure {
+        $0.policy = policy
+        change(&$0)
+      }
+    }
+    let others = RelyingPartyPolicy(otherOrigins: ["https://sub.example.com"])
+    #expect(failure(others) { $0.origin = "https://sub.example.com" } == nil)
+    #expect(
+      failure(others) { $0.origin = "https://sub.example.com:1" }
+        == .origin(expected: "https://login.example.com", found: "https://sub.example.com:1"))
+    let framed = RelyingPartyPolicy(topOrigins: ["https://example.net"])
+    #expect(failure(framed) { _ in } == nil)
+    #expect(failure(framed) { $0.crossOrigin = true } == nil)
+    #expect(
+      failure(framed) {
+        $0.crossOrigin = true
+        $0.topOrigin = "https://example.net"
+      } == nil)
+    #expect(
+      failure(framed) {
+        $0.crossOrigin = true
+        $0.topOrigin = "https://example.org"
+      } == .topOrigin("https://example.org"))
+    // A top origin contradicts crossOrigin false.
+    #expect(failure(framed) { $0.topOrigin = "https://example.net" } == .topOrigin("https://example.net"))
+    let bound = RelyingPartyPolicy(requiresDeviceBound: true)
+    #expect(failure(bound) { _ in } == nil)
+    #expect(failure(bound) { $0.flags = [.up, .at, .be] } == .notDeviceBound)
   }
 
   @Test func refusesMalformedObjects() {

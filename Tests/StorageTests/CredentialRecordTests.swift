@@ -19,7 +19,7 @@ import Policy
 
   private func refusal(_ bytes: [UInt8]) -> String? {
     do throws(RecordError) {
-      _ = try CredentialRecord.decode(bytes, id: [1], isDiscoverable: true)
+      _ = try CredentialRecord.decode(bytes, id: [1], isOnWalks: true)
       return nil
     } catch {
       return error.description
@@ -51,8 +51,41 @@ import Policy
         + "0e4107" + "0f5820\(hash)")
   }
 
+  /// As above: what the operator has made of it.
+  @Test func theEncodingOfStateAndLabelStays() throws {
+    let plain = CredentialRecord.encode(sample(1))
+    for (state, fields) in [(.outgoing, "1001"), (.disabled, "1002" + "11f5")] as [(CredentialState, String)] {
+      var credential = sample(1)
+      credential.state = state
+      credential.label = "old"
+      let encoded = CredentialRecord.encode(credential)
+      let added = fields + "12636f6c64"
+      #expect(encoded.hex.hasSuffix(added) && encoded.count == plain.count + added.count / 2)
+      #expect(
+        try CredentialRecord.decode(encoded, id: credential.id, isOnWalks: credential.isOnWalks) == credential)
+    }
+  }
+
+  @Test func aDisabledOneIsOnNoWalk() throws {
+    for isDiscoverable in [true, false] {
+      var credential = sample(1)
+      credential.isDiscoverable = isDiscoverable
+      credential.state = .disabled
+      let encoded = CredentialRecord.encode(credential)
+      #expect(try CredentialRecord.decode(encoded, id: credential.id, isOnWalks: false) == credential)
+      #expect(throws: RecordError.self) {
+        try CredentialRecord.decode(encoded, id: credential.id, isOnWalks: true)
+      }
+    }
+    for (key, value) in [(16, 0), (16, 3), (16, true), (17, true), (18, 1)] as [(Int64, CBORValue)] {
+      var map = try map()
+      map[.integer(key)] = value
+      #expect(refusal(CanonicalCBOR.encode(.map(map))) != nil, "\(key)")
+    }
+  }
+
   @Test func unknownFieldsAreRefused() throws {
-    for key: CBORValue in [0, 16, -1, "x", .bytes([1])] {
+    for key: CBORValue in [0, 19, -1, "x", .bytes([1])] {
       var map = try map()
       map[key] = 1
       #expect(refusal(CanonicalCBOR.encode(.map(map)))?.contains("newer version") == true)

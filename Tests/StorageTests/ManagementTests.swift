@@ -53,6 +53,51 @@ import WebAuthn
     #expect(try await store.discoverableCount(relyingPartyIDHash: [], olderThan: nil, verified: true) == 0)
   }
 
+  // MARK: State
+
+  @Test func disabledOnesAreOnNoWalkAlsoWhenOpenedAgain() async throws {
+    var store = try await fixture.unlocked()
+    for number in 1...3 { _ = try await store.insert(sample(number)) }
+    var credential = sample(2)
+    credential.state = .disabled
+    credential.label = "old"
+    #expect(try await store.update(credential))
+    for _ in 0..<2 {
+      #expect(try await store.discoverableCredentials(relyingPartyID: "example.com") == [sample(3), sample(1)])
+      #expect(
+        try await store.discoverableCount(
+          relyingPartyIDHash: hash("example.com"), olderThan: nil, verified: true) == 2)
+      #expect(try await store.credential(id: credential.id) == credential)
+      #expect(try await store.allCredentials() == [sample(1), credential, sample(3)])
+      await store.close()
+      store = try await fixture.unlocked()
+    }
+    #expect(try await store.update(sample(2)))
+    #expect(
+      try await store.discoverableCount(
+        relyingPartyIDHash: hash("example.com"), olderThan: nil, verified: true) == 3)
+  }
+
+  @Test(arguments: [CredentialState.outgoing, .disabled])
+  func whatIsSetAsideMakesNoWayForANewOne(_ state: CredentialState) async throws {
+    let store = try await fixture.unlocked()
+    var old = sample(1)
+    _ = try await store.insert(old)
+    old.state = state
+    #expect(try await store.update(old))
+    var new = sample(2)
+    new.userHandle = old.userHandle
+    #expect(try await store.insert(new).isEmpty)
+    #expect(try await store.allCredentials() == [old, new])
+    old.state = .enabled
+    await #expect(throws: StoreError.conflict("another credential of the same user is enabled: disable that one first"))
+    {
+      _ = try await store.update(old)
+    }
+    _ = try await store.remove(id: new.id)
+    #expect(try await store.update(old))
+  }
+
   // MARK: Walks
 
   @Test func everyRelyingPartyComesOnce() async throws {

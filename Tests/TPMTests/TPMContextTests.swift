@@ -202,7 +202,7 @@ import Testing
   }
 }
 
-private final class Box {
+final class Box {
   let secret: SecretBytes
 
   init(_ secret: consuming SecretBytes) {

@@ -43,11 +43,11 @@ package actor MemoryStore: CredentialStore {
   ) throws(StoreError) -> (id: String, name: String?, position: Int64)? {
     try check()
     var seen: Set<[UInt8]> = []
-    for row in rows where row.credential.isDiscoverable {
+    for row in rows where row.credential.isOnWalks {
       guard seen.insert(row.credential.key.binding.relyingPartyIDHash).inserted, row.position > position ?? 0,
         let id = row.credential.relyingPartyID
       else { continue }
-      let newest = rows.last { $0.credential.isDiscoverable && $0.credential.relyingPartyID == id }
+      let newest = rows.last { $0.credential.isOnWalks && $0.credential.relyingPartyID == id }
       return (id, newest?.credential.relyingPartyName, row.position)
     }
     return nil
@@ -61,6 +61,14 @@ package actor MemoryStore: CredentialStore {
   package func update(_ credential: Credential) throws(StoreError) -> Bool {
     try check()
     guard let index = rows.firstIndex(where: { $0.credential.id == credential.id }) else { return false }
+    if credential.isOnWalks, credential.state != .outgoing {
+      let others = discoverable(credential.key.binding.relyingPartyIDHash, true).map(\.credential)
+      if others.contains(where: {
+        $0.id != credential.id && $0.userHandle == credential.userHandle && $0.state == .enabled
+      }) {
+        throw .conflict("another credential of the same user is enabled")
+      }
+    }
     rows[index].credential = credential
     changeCount += 1
     return true
@@ -108,7 +116,8 @@ package actor MemoryStore: CredentialStore {
     var replaced: [KeyBinding] = []
     if credential.isDiscoverable {
       replaced = discoverable(credential.key.binding.relyingPartyIDHash, true)
-        .filter { $0.credential.userHandle == credential.userHandle }.map(\.credential.key.binding)
+        .filter { $0.credential.userHandle == credential.userHandle && $0.credential.state == .enabled }.map(
+          \.credential.key.binding)
       rows.removeAll { replaced.contains($0.credential.key.binding) }
     }
     guard rows.count < capacity else { throw .full("\(capacity) credentials") }
@@ -151,7 +160,7 @@ package actor MemoryStore: CredentialStore {
     _ relyingPartyIDHash: [UInt8], _ verified: Bool
   ) -> [(position: Int64, credential: Credential)] {
     rows.filter {
-      $0.credential.isDiscoverable && $0.credential.key.binding.relyingPartyIDHash == relyingPartyIDHash
+      $0.credential.isOnWalks && $0.credential.key.binding.relyingPartyIDHash == relyingPartyIDHash
         && (verified || $0.credential.protection == .userVerificationOptional)
     }
   }

@@ -3,6 +3,7 @@
 Usage: fuzz_seeds.py    (after the tests have got new messages or vectors; the result is committed)
 """
 
+import base64
 import json
 import re
 import shutil
@@ -149,12 +150,63 @@ def ceremonies() -> list[dict]:
     return [json.loads(text(f"RelyingPartyTests/Vectors/{name}.json")) for name in names]
 
 
+def decoded(value: str) -> bytes:
+    return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+
+
 def compact(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
+def level3() -> tuple[str, dict]:
+    file = json.loads(text("RelyingPartyTests/Vectors/webauthn-level3.json"))
+    return file["anchor"], file["vectors"]
+
+
 def ceremony() -> list[bytes]:
-    return [compact(vectors) for vectors in ceremonies()]
+    anchor, vectors = level3()
+    seeds = []
+    for name, vector in vectors.items():
+        registration, assertion = dict(vector["registration"]), dict(vector["assertion"])
+        algorithms = [{"type": "public-key", "alg": alg} for alg in (-7, -35, -257)]
+        creation = {
+            "rp": {"id": "example.org", "name": "R"},
+            "user": {"id": "AQ", "name": "n", "displayName": "n"},
+            "challenge": registration.pop("challenge"),
+            "pubKeyCredParams": algorithms,
+        }
+        credential = registration.pop("id")
+        request = {
+            "challenge": assertion.pop("challenge"),
+            "rpId": "example.org",
+            "allowCredentials": [{"type": "public-key", "id": credential}],
+        }
+        same = {"id": credential, "rawId": credential, "type": "public-key"}
+        seeds.append({
+            "anchor": anchor, "creationOptions": creation, "registration": {**same, "response": registration},
+            "requestOptions": request, "assertion": {**same, "response": assertion},
+        })
+    return [compact(vectors) for vectors in ceremonies() + seeds]
+
+
+def certificates() -> list[bytes]:
+    anchor, vectors = level3()
+    seeds = [decoded(anchor)]
+    for name in ["packed.ES256", "fido-u2f.ES256", "tpm.ES256"]:
+        statement = decoded(vectors[name]["registration"]["attestationObject"])
+        # The certificate is the only byte string that begins with a SEQUENCE.
+        start = statement.index(b"\x81\x59") + 4
+        seeds.append(statement[start : start + int.from_bytes(statement[start - 2 : start], "big")])
+    statement = decoded(vectors["tpm.ES256"]["registration"]["attestationObject"])
+    area = statement.index(bytes.fromhex("0023000b"))
+    info = statement.index(bytes.fromhex("ff544347"))
+    block = base64.encodebytes(seeds[0]).replace(b"\n", b"")
+    rows = b"\n".join(block[index : index + 64] for index in range(0, len(block), 64))
+    pem = b"-----BEGIN CERTIFICATE-----\n" + rows + b"\n-----END CERTIFICATE-----\n"
+    certification = statement[info : info + 105]
+    # The standard's vector has a clock that is neither safe nor not.
+    mended = certification[:58] + b"\x01" + certification[59:]
+    return seeds + [statement[area : area + 86], certification, mended, pem]
 
 
 def json_texts() -> list[bytes]:
@@ -405,6 +457,7 @@ TARGETS = {
     "frames": frames,
     "hid": hid,
     "attestation": attestation,
+    "certificates": certificates,
     "json": json_texts,
     "ceremony": ceremony,
     "records": records,

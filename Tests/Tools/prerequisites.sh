@@ -29,11 +29,11 @@ if [ "${1:-test}" = deb ]; then packages="$packages $packaging"; fi
 # A machine to boot, its disk, and what its disk is made of.
 machine="qemu-system-x86 qemu-utils mmdebstrap debian-archive-keyring busybox-static cpio e2fsprogs"
 if [ "${1:-test}" = vm ]; then packages="$packages $packaging $machine"; fi
-# A TPM of other agents' making, as a stranger to the daemon sees it; a second client that we did not write; where memory
+# A TPM of other agents' making, as a stranger to the daemon sees it, and one with a maker; a second client that we did not write; where memory
 # is looked after; what makes the package and finds fault with it; shells that complete; and what checks
 # the audit log without us.
 if [ "${1:-test}" = test ]; then
-  packages="$packages tpm2-tools libfido2-dev valgrind $packaging lintian bash zsh fish jq openssl xxd $machine"
+  packages="$packages tpm2-tools swtpm-tools libfido2-dev valgrind $packaging lintian bash zsh fish jq openssl xxd $machine"
 fi
 
 command -v dpkg-query >/dev/null 2>&1 ||

@@ -1,6 +1,7 @@
 #pragma once
 #include <openssl/crypto.h>
 #include <openssl/types.h>
+#include <openssl/x509_vfy.h>
 #include <stddef.h>
 
 /// Whole operations of OpenSSL 3 on plain bytes. OSSL_PARAM keeps pointers to what it is given, so the calls that need
@@ -54,3 +55,39 @@ int cs_verify_ecdsa(int bits, const unsigned char *point, size_t point_count, co
 int cs_verify_rsa_pkcs1_sha256(const unsigned char *modulus, size_t modulus_count, const unsigned char *exponent,
                                size_t exponent_count, const unsigned char *signature, size_t signature_count,
                                const unsigned char *bytes, size_t count);
+
+/// Whether the bytes are one X.509 certificate, or one certificate revocation list, to the last byte.
+int cs_x509_is_certificate(const unsigned char *der, size_t count);
+int cs_x509_is_revocation_list(const unsigned char *der, size_t count);
+
+/// Builds a path from the first certificate to an anchor and validates it (RFC 5280 section 6), at `time` (seconds since
+/// 1970). `parts` holds, one after the other and as long as `counts` says: the certificate, `intermediates` further
+/// ones, `anchors` trusted ones, `lists` revocation lists. Where there are lists, every certificate below the anchor
+/// needs one. `strict` adds the formalities of RFC 5280 section 4 (X509_V_FLAG_X509_STRICT). Only an anchor ends a path;
+/// it need not be self-signed, since only the caller's own certificates are anchors.
+///
+/// 0 (X509_V_OK), and `anchor` is the number of the anchor; else OpenSSL's X509_V_ERR_ number, or -1 where the parts
+/// cannot be read.
+int cs_x509_verify(const unsigned char *parts, const size_t *counts, size_t intermediates, size_t anchors,
+                   size_t lists, long long time, int strict, size_t *anchor);
+/// What an X509_V_ERR_ number means; never NULL.
+const char *cs_x509_reason(int error);
+
+/// AES-128-CFB with segments of a whole block and a vector of zeros, as TPMs protect their parameters; `out` takes as many
+/// bytes as there are.
+int cs_aes128cfb_encrypt(const unsigned char *key, const unsigned char *bytes, size_t count, unsigned char *out);
+
+/// RSAES-OAEP with SHA-256 for hash and mask, for the key of a DER SubjectPublicKeyInfo; `out` takes `*out_count` bytes at
+/// most, and `*out_count` is what it took.
+int cs_rsa_oaep_sha256(const unsigned char *spki, size_t spki_count, const unsigned char *label, size_t label_count,
+                       const unsigned char *bytes, size_t count, unsigned char *out, size_t *out_count);
+
+/// ECDSA with SHA-256, as a DER ECDSA-Sig-Value of at most 72 bytes.
+int cs_p256_sign(EVP_PKEY *key, const unsigned char *bytes, size_t count, unsigned char *out, size_t *out_count);
+
+/// The private key as PEM: PKCS #8 encrypted by AES-256-CBC under a key from the passphrase. `out` takes `*out_count` bytes
+/// at most.
+int cs_p256_write(EVP_PKEY *key, const unsigned char *passphrase, size_t passphrase_count, unsigned char *out,
+                  size_t *out_count);
+/// The inverse; NULL for another passphrase, and for what is no P-256 key.
+EVP_PKEY *cs_p256_read(const unsigned char *pem, size_t count, const unsigned char *passphrase, size_t passphrase_count);

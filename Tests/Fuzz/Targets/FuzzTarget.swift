@@ -39,6 +39,13 @@ struct FuzzTarget: Sendable {
       ],
       check: checkAttestation),
     FuzzTarget(
+      name: "certificates",
+      sources: [
+        "TPMStructures", "Crypto/Certificate.swift", "Crypto/CertificateChain.swift", "Crypto/CertificateTime.swift",
+        "Crypto/DER.swift", "Crypto/PEM.swift", "Crypto/SubjectPublicKeyInfo.swift",
+      ],
+      check: checkCertificates),
+    FuzzTarget(
       name: "json",
       sources: [
         "WebAuthn/JSONParser.swift", "WebAuthn/JSONValue.swift", "WebAuthn/JSONCursor.swift",

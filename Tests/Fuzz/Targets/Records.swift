@@ -11,7 +11,7 @@ func checkRecords(_ input: [UInt8]) throws {
   if let object = KeyBlob.decode(input) {
     try require(KeyBlob.encode(object) == input, "a key blob re-encodes byte for byte")
   }
-  if let credential = try? Storage.CredentialRecord.decode(input, id: [9], isDiscoverable: true) {
+  if let credential = try? Storage.CredentialRecord.decode(input, id: [9], isOnWalks: true) {
     try require(Storage.CredentialRecord.encode(credential) == input, "a credential record re-encodes byte for byte")
   }
   if let settings = try? SettingsRecord.decode(input) {

@@ -1,3 +1,4 @@
+import Crypto
 import RelyingParty
 import WebAuthn
 
@@ -54,7 +55,8 @@ private func checkRecord(_ record: CredentialRecord?) throws {
     "a relying party's record survives its serialisation")
 }
 
-/// Both ceremonies of a relying party, over one object with what is asked and what is answered.
+/// Both ceremonies of a relying party, over one object with what is asked, what is answered and, if at all, which
+/// certificate is trusted.
 func checkCeremony(_ input: [UInt8]) throws {
   guard case .object(let texts)? = try? JSONValue.parse(input) else { return }
   func text(_ name: String) -> [UInt8] { texts[name]?.serialized() ?? [] }
@@ -63,13 +65,19 @@ func checkCeremony(_ input: [UInt8]) throws {
   else { return }
   let relyingPartyID = creation.relyingPartyID ?? "login.example.com"
   let origin = "https://login.example.com:8443"
+  // Whatever the attestation is: nothing but the certificates may then stand in the way.
+  let kinds = Set(AttestationKind.allCases)
+  let anchors = (try? JSONCursor(.object(texts)).optional("anchor")?.bytes()).flatMap { try? Certificate(der: $0) }
+  let policy = RelyingPartyPolicy(
+    otherOrigins: ["https://example.org"], topOrigins: ["https://example.com"],
+    attestation: AttestationPolicy(anchors: anchors.map { [$0] } ?? [], kinds: kinds, time: 1_780_000_000))
   let registered = try? RegistrationVerifier.verify(
-    registration, of: creation, origin: origin, relyingPartyID: relyingPartyID)
+    registration, of: creation, origin: origin, relyingPartyID: relyingPartyID, under: policy)
   try checkRecord(registered)
   guard let registered, let request = try? PublicKeyCredentialRequestOptionsJSON(parsing: text("requestOptions")),
     let assertion = try? AuthenticationResponseJSON(parsing: text("assertion"))
   else { return }
   let used = try? AssertionVerifier.verify(
-    assertion, of: request, by: registered, origin: origin, relyingPartyID: relyingPartyID)
+    assertion, of: request, by: registered, origin: origin, relyingPartyID: relyingPartyID, under: policy)
   try checkRecord(used)
 }

@@ -1,0 +1,205 @@
+"""What the operator does with credentials, on a real daemon: disabling, enabling, naming."""
+
+import json
+import os
+import pwd
+import stat
+
+from fido2.ctap import CtapError
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from harness import Command, FrameConnection, authenticate, ctap2, descriptor, in_another_process, register, status_of
+
+ERR = CtapError.ERR
+
+
+def admin(daemon, *words):
+    return daemon.run(*words, "--admin-socket", str(daemon.admin_socket))
+
+
+def answer(daemon, *words):
+    result = admin(daemon, *words, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def allowed(ctap, account):
+    return status_of(lambda: authenticate(ctap, account))
+
+
+def test_a_disabled_credential_signs_nothing(make_daemon):
+    daemon = make_daemon().start()
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        server = register(ctap, "one.example.com")
+        account = register(ctap, "two.example.com", discoverable=True)
+        for one in (server, account):
+            assert answer(daemon, "credential", "disable", one.id.hex())["state"] == "disabled"
+    for _ in range(2):
+        ctap = ctap2(daemon.socket)
+        with ctap.device:
+            for one in (server, account):
+                assert allowed(ctap, one) == ERR.NO_CREDENTIALS
+                record = daemon.audit()[-1]
+                assert record["outcome"] == "failed" and record["reason"] == "credential disabled", record
+                assert record["credentialId"] == one.id.hex()
+            assert status_of(lambda: ctap.get_assertion("two.example.com", bytes(32))) == ERR.NO_CREDENTIALS
+            # Registering anew is no way around it where the RP excludes what it knows.
+            call = lambda: ctap.make_credential(
+                bytes(32), {"id": "one.example.com", "name": "RP"}, {"id": b"u", "name": "u"},
+                [{"type": "public-key", "alg": -7}], exclude_list=[descriptor(server.id)],
+            )
+            assert status_of(call) == ERR.CREDENTIAL_EXCLUDED
+        states = {one["id"]: one["state"] for one in answer(daemon, "credential", "list")["credentials"]}
+        assert list(states.values()) == ["disabled", "disabled"]
+        daemon.stop()
+        daemon.start()
+    assert answer(daemon, "credential", "enable", account.id.hex())["state"] == "enabled"
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        authenticate(ctap, account)
+        assert allowed(ctap, server) == ERR.NO_CREDENTIALS
+    acts = [one["detail"] for one in daemon.audit() if one["operation"] == "manage"]
+    assert acts == ["credential.disable", "credential.disable", "credential.enable"]
+
+
+def test_a_label_is_the_operators(make_daemon):
+    daemon = make_daemon().start()
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        account = register(ctap, "one.example.com", discoverable=True)
+    before = answer(daemon, "credential", "show", account.id.hex())
+    after = answer(daemon, "credential", "rename", account.id.hex(), "--label", "old runner")
+    assert after == before | {"label": "old runner"}
+    daemon.stop()
+    daemon.start()
+    assert answer(daemon, "credential", "show", account.id.hex()) == after
+    assert answer(daemon, "credential", "rename", account.id.hex(), "--label", "") == before
+    for words in (["--label", "x" * 65], []):
+        assert admin(daemon, "credential", "rename", account.id.hex(), *words).returncode == 2
+    assert admin(daemon, "credential", "disable", "AAAAAAAAAAAAAAAAAAAAAA").returncode == 4
+
+
+def metrics(daemon):
+    """Samples by name and labels, as a collector reads them."""
+    result = admin(daemon, "metrics")
+    assert result.returncode == 0, result.stderr
+    families = list(text_string_to_metric_families(result.stdout))
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_metrics_are_openmetrics(make_daemon):
+    rules = [{
+        "name": 'a "rule" \\ of jobs', "callers": [{"user": os.getuid()}], "relyingParties": ["secret.example.com"],
+        "operations": ["register", "authenticate"],
+    }]
+    daemon = make_daemon(rules).start()
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        account = register(ctap, "secret.example.com")
+        for _ in range(3):
+            authenticate(ctap, account)
+        assert status_of(lambda: register(ctap, "elsewhere.example.com")) == ERR.OPERATION_DENIED
+        read = metrics(daemon)
+    def requests(command, rule, result):
+        labels = (("command", command), ("result", result), ("rule", rule))
+        return read.get(("countersign_requests_total", labels))
+    assert requests("getAssertion", rules[0]["name"], "done") == 3
+    assert requests("makeCredential", rules[0]["name"], "done") == 1
+    assert requests("makeCredential", "", "refused") == 1
+    duration = ("countersign_request_duration_seconds_count", (("command", "getAssertion"),))
+    assert read[duration] == 3
+    for name, value in {"credentials": 1, "rules": 1, "tpm_up": 1, "audit_writable": 1, "audit_waiting_records": 0}.items():
+        assert read["countersign_" + name, ()] == value, name
+    assert read["countersign_connections", ()] == 1 and read["countersign_tpm_loaded_keys", ()] >= 1
+    assert not any("example" in value for _, labels in read for _, value in labels)
+
+
+def creation(user, exclude=()):
+    return json.dumps({
+        "rp": {"id": "one.example.com", "name": "RP"},
+        "user": {"id": user, "name": "deploy", "displayName": "Deploy"},
+        "challenge": "kE6_Fm2Q4vl0nV0o1RPvcA",
+        "pubKeyCredParams": [{"type": "public-key", "alg": -7}],
+        "authenticatorSelection": {"residentKey": "required"},
+        "excludeCredentials": [{"type": "public-key", "id": one} for one in exclude],
+    })
+
+
+def rotate(daemon, old, options):
+    words = ["rotate", "--replaces", old, "--admin-socket", str(daemon.admin_socket)]
+    return daemon.run(*words, standard_input=options)
+
+
+def states(daemon):
+    return {one["id"]: one["state"] for one in answer(daemon, "credential", "list")["credentials"]}
+
+
+def test_rotation_of_the_same_user(make_daemon):
+    daemon = make_daemon().start()
+    old = json.loads(daemon.run("register", standard_input=creation("dXNlcg")).stdout)["id"]
+    result = rotate(daemon, old, creation("dXNlcg", [old]))
+    assert result.returncode == 0, result.stderr
+    new = json.loads(result.stdout)["id"]
+    assert states(daemon) == {old: "disabled", new: "enabled"}
+    # Undone where the RP does not take it.
+    assert admin(daemon, "credential", "delete", "--yes", new).returncode == 0
+    assert answer(daemon, "credential", "enable", old)["state"] == "enabled"
+
+
+def test_a_rotation_that_fails_leaves_the_old_one(make_daemon):
+    daemon = make_daemon().start()
+    old = json.loads(daemon.run("register", standard_input=creation("dXNlcg")).stdout)["id"]
+    for operations, made in ((["authenticate"], False), (["register"], True)):
+        rule = {"name": "jobs", "callers": [{"user": os.getuid()}], "relyingParties": ["*"], "operations": operations}
+        daemon.stop()
+        daemon.configure([rule])
+        daemon.start()
+        result = rotate(daemon, old, creation("dXNlcg"))
+        assert result.returncode == 3 and "the old credential stays as it was" in result.stderr, result.stderr
+        assert result.stdout == "" and states(daemon) == {old: "enabled"}
+        acts = [one["detail"] for one in daemon.audit() if one["operation"] == "manage"][-3:]
+        assert ("credential.delete" in acts) == made and acts[-1] == "credential.enable"
+    for options in (creation("dXNlcg").replace("one.example.com", "two.example.com"), "{}"):
+        assert rotate(daemon, old, options).returncode == 2
+    assert rotate(daemon, "AAAAAAAAAAAAAAAAAAAAAA", creation("dXNlcg")).returncode == 4
+    assert states(daemon) == {old: "enabled"}
+
+
+ADMINISTRATION = 0x40
+
+
+def as_group(daemon, group):
+    """Asks for the status as nobody, with this group besides."""
+
+    def work():
+        os.setgroups([group])
+        os.setgid(pwd.getpwnam("nobody").pw_gid)
+        os.setuid(pwd.getpwnam("nobody").pw_uid)
+        try:
+            with FrameConnection(daemon.admin_socket) as connection:
+                _, reply = connection.exchange(ADMINISTRATION, b'{"request":"status"}')
+            return 0 if "version" in json.loads(reply) else 1
+        except PermissionError:
+            return 2
+
+    return in_another_process(work)
+
+
+def test_a_group_may_administrate(make_daemon):
+    daemon = make_daemon()
+    daemon.start()
+    assert stat.S_IMODE(daemon.admin_socket.stat().st_mode) == 0o600
+    assert as_group(daemon, 4711) == 2
+    daemon.stop()
+    configuration = json.loads(daemon.configuration.read_text())
+    daemon.write_configuration(json.dumps(configuration | {"adminGroup": 4711}))
+    daemon.start()
+    status = daemon.admin_socket.stat()
+    assert stat.S_IMODE(status.st_mode) == 0o660 and status.st_gid == 4711
+    assert as_group(daemon, 4711) == 0
+    assert as_group(daemon, 4712) == 2
