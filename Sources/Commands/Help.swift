@@ -48,45 +48,45 @@ enum Help {
     WebAuthn for machines: keys in this machine's TPM, used through countersignd.
 
     Commands:
-      register             make a credential for a relying party's creation options
-      authenticate         answer a relying party's challenge
-      info                 show what the authenticator can do
-      status               show how the daemon is (for the operator)
-      doctor               find what keeps this machine from signing, and how to mend
-                           it (for the operator)
-      completion           print a script that completes command lines in a shell
-      rotate               make a credential that takes another one's place (for the
-                           operator)
-      metrics              print the daemon's metrics (for the operator)
-      credential list      list the credentials (for the operator)
-      credential show      show one of them
-      credential delete    remove one of them
-      credential disable   have one of them sign nothing, until it is enabled
-      credential enable    have it sign again
-      credential rename    give one of them a label of the operator's own
-      pin set              set the authenticator's PIN (for the operator)
-      pin change           change it
-      pin status           show how many attempts are left, and more
-      audit show           show the audit log (for the operator)
-      audit verify         find out whether somebody has changed it
-      audit key            show the key that signs it
-      attestation request  ask an attestation authority for certificates (operator)
-      attestation respond  answer its challenge
-      attestation install  put its certificates into service
-      attestation enroll   all three, where authority and runner are one machine
-      attestation metadata print a FIDO metadata statement for relying parties
-      ca init              make an attestation authority (offline, without a TPM)
-      ca issue             answer a runner's request or response
-      ca list              list what was issued
-      ca revoke            revoke certificates
-      ca crl               renew the revocation list
-      verify registration  check a registration as a relying party does
-      verify assertion     check an assertion as a relying party does
-      grant create         let one job sign, for a time (for the operator)
-      grant list           list the grants that are alive
-      grant revoke         end one of them
-      policy check         check a configuration, on any machine
-      policy explain       say which rule decides, and why
+      register              make a credential for a relying party's creation options
+      authenticate          answer a relying party's challenge
+      info                  show what the authenticator can do
+      status                show how the daemon is (for the operator)
+      doctor                find what keeps this machine from signing, and how to mend
+                            it (for the operator)
+      completion            print a script that completes command lines in a shell
+      rotate                make a credential that takes another one's place (for the
+                            operator)
+      metrics               print the daemon's metrics (for the operator)
+      credential list       list the credentials (for the operator)
+      credential show       show one of them
+      credential delete     remove one of them
+      credential disable    have one of them sign nothing, until it is enabled
+      credential enable     have it sign again
+      credential rename     give one of them a label of the operator's own
+      pin set               set the authenticator's PIN (for the operator)
+      pin change            change it
+      pin status            show how many attempts are left, and more
+      audit show            show the audit log (for the operator)
+      audit verify          find out whether somebody has changed it
+      audit key             show the key that signs it
+      attestation request   ask an attestation authority for certificates (operator)
+      attestation respond   answer its challenge
+      attestation install   put its certificates into service
+      attestation enroll    all three, where authority and runner are one machine
+      attestation metadata  print a FIDO metadata statement for relying parties
+      ca init               make an attestation authority (offline, without a TPM)
+      ca issue              answer a runner's request or response
+      ca list               list what was issued
+      ca revoke             revoke certificates
+      ca crl                renew the revocation list
+      verify registration   check a registration as a relying party does
+      verify assertion      check an assertion as a relying party does
+      grant create          let one job sign, for a time (for the operator)
+      grant list            list the grants that are alive
+      grant revoke          end one of them
+      policy check          check a configuration, on any machine
+      policy explain        say which rule decides, and why
 
     Options:
       --help     show this text; after a command, the command's own

@@ -117,7 +117,7 @@ extension TPMKeyStore: CredentialAttester {
       [authorization = counter.authorization, self] device throws(KeyStoreError) in
       try check(era)
       return try device.withTPM { tpm throws in
-        try tpm.withAttestationKey(attestationKey) { context, key, parent throws(TPMError) in
+        try tpm.withAttestationKey(attestationKey, besides: 1) { context, key, parent throws(TPMError) in
           let loaded = try context.load(object, under: parent)
           defer { context.release(loaded) }
           return try context.certify(
@@ -157,13 +157,21 @@ extension OpenTPM {
     }
   }
 
-  /// Lends the attestation key, loaded for that and unloaded again: registrations are rare, and must not cost the jobs'
-  /// keys their places for long.
+  /// Lends an attestation key, loaded for that and unloaded again: registrations and heads of the audit log are rare, and
+  /// must not cost the jobs' keys their places for long.
+  ///
+  /// - Parameters:
+  ///   - object: the key
+  ///   - others: objects that `body` loads besides
+  ///   - body: gets the key and the storage root key
+  /// - Returns: what `body` returns
+  /// - Throws: ``TPMError``
   func withAttestationKey<Result>(
-    _ object: WrappedObject, _ body: (inout TPMContext, TPMReference, TPMReference) throws(TPMError) -> Result
+    _ object: WrappedObject, besides others: Int,
+    _ body: (inout TPMContext, TPMReference, TPMReference) throws(TPMError) -> Result
   ) throws(TPMError) -> Result {
     let parent = try requireParent()
-    makeRoom(for: 2)
+    makeRoom(for: 1 + others)
     return try withContext { context throws(TPMError) in
       let key = try context.load(object, under: parent)
       defer { context.release(key) }
@@ -174,7 +182,7 @@ extension OpenTPM {
   func withAttestationKey<Result>(
     _ object: WrappedObject, _ body: (inout TPMContext, TPMReference) throws(TPMError) -> Result
   ) throws(TPMError) -> Result {
-    try withAttestationKey(object) { context, key, _ throws(TPMError) in try body(&context, key) }
+    try withAttestationKey(object, besides: 0) { context, key, _ throws(TPMError) in try body(&context, key) }
   }
 
   func endorsement() throws(TPMError) -> TPMEndorsement {

@@ -93,9 +93,8 @@ import Testing
     (
       "verify assertion",
       [
-        "--options", "--credential", "--response", "--origin", "--top-origin", "--device-bound", "--require-claims",
-        "--json",
-        "--out", "--help",
+        "--options", "--credential", "--response", "--origin", "--top-origin", "--device-bound", "--json",
+        "--require-claims", "--out", "--help",
       ]
     ),
   ])
