@@ -124,3 +124,40 @@ def test_a_bad_file_leaves_the_rules_in_force(machine, party):
     party.authenticate()
     machine.run("rm /etc/countersign/conf.d/60-bad.json")
     machine.run("systemctl reload countersignd.service")
+
+
+GRANTED = {
+    "name": "granted",
+    "callers": [{"grant": True}],
+    "relyingParties": ["granted.example.com"],
+    "operations": ["register", "authenticate"],
+    "requireGrant": True,
+}
+
+
+def test_a_grant_made_under_the_unit(machine):
+    """
+    The daemon has no privilege and its unit takes most system calls away: the socket's access list, the handle of a
+    process and the control group's events must be had all the same.
+    """
+    granted = RelyingParty(machine, "granted.example.com")
+    machine.write("/etc/countersign/conf.d/60-granted.json", json.dumps({"rules": [GRANTED]}))
+    machine.run("systemctl reload countersignd.service")
+    create = "countersign grant create --rule granted --uid job --claim repository=org/app --format json"
+    machine.eventually(lambda: machine.run(create, status=None).status == 0, "the new rule is in force")
+    machine.run("systemd-run --quiet --unit=keeper sleep infinity")
+    grant = json.loads(machine.run(f"{create} --cgroup /system.slice/keeper.service").out)
+    register = ["countersign", "register", "--socket", grant["socket"]]
+    options = webauthn.options_to_json(granted.creation())
+    machine.run(register, user="job", input=options)
+    record = last_record(machine)
+    assert record["grant"] == grant["id"] and record["claims"] == {"repository": "org/app"}
+    assert "permission denied" in machine.run(register, user="intern", input=options, status=5).err.lower()
+    machine.run("countersign register", user="job", input=options, status=3)
+    machine.run("systemctl stop keeper.service")
+    machine.eventually(
+        lambda: machine.run(["test", "-e", grant["socket"]], status=None).status != 0, "the grant ends with its unit"
+    )
+    machine.run("countersign grant list")
+    machine.run("rm /etc/countersign/conf.d/60-granted.json")
+    machine.run("systemctl reload countersignd.service")
