@@ -1,7 +1,6 @@
 internal import Authenticator
 internal import CTAPHID
 internal import Configuration
-internal import Crypto
 internal import FoundationEssentials
 internal import Platform
 internal import Policy
@@ -83,6 +82,7 @@ struct AdminService: FrameService {
   let group: UInt32?
   let engine: AuthenticatorEngine
   let grants: JobGrants
+  let executables: ExecutableDigests
   /// nil in tests that have none.
   var attestation: AttestationKeeper?
   let status: @Sendable () async -> StatusReport
@@ -212,9 +212,7 @@ struct AdminService: FrameService {
   /// By the rules in force.
   private func explain(_ payload: [UInt8]) async throws -> [String: JSONValue] {
     guard case .object(let members) = try JSONValue.parse(payload) else { return [:] }
-    let inquiry = try PolicyQuestion(json: members).inquiry(accounts: ReviewedAccounts()) {
-      SHA256.digest(ofFile: $0.raw, limit: ExecutableDigests.maximumSize)
-    }
+    let inquiry = try await executables.inquiry(try PolicyQuestion(json: members))
     return await engine.explain(inquiry).json
   }
 

@@ -112,7 +112,7 @@ final class RunningDaemon: Sendable {
       loop: loop,
       service: AdminService(
         owner: geteuid(), group: settings.adminGroup, engine: engine, grants: grants,
-        attestation: attestation, status: report.make,
+        executables: executables, attestation: attestation, status: report.make,
         auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make, metrics: report.metrics),
       settings: RunningDaemon.administrationSettings, log: logger)
   }
