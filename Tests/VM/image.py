@@ -52,6 +52,12 @@ MASKED = [
     "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "dev-hugepages.mount", "dev-mqueue.mount",
 ]  # fmt: skip
 
+# They run at every boot and at every reload of systemd, and find nothing here.
+GENERATORS = [
+    "bless-boot", "cryptsetup", "debug", "getty", "gpt-auto", "hibernate-resume", "integritysetup", "rc-local", "run",
+    "system-update", "sysv", "veritysetup",
+]  # fmt: skip
+
 FILES = {
     "etc/fstab": "/dev/vda / ext4 noatime 0 0\n/dev/vdb /srv/host ext4 ro 0 0\n",
     "etc/hostname": "runner\n",
@@ -124,6 +130,10 @@ def configure(root: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
     (root / "srv" / "host").mkdir(parents=True)
+    generators = root / "etc" / "systemd" / "system-generators"
+    generators.mkdir(parents=True, exist_ok=True)
+    for name in GENERATORS:
+        (generators / f"systemd-{name}-generator").symlink_to("/dev/null")
     for unit in MASKED:
         (root / "etc" / "systemd" / "system" / unit).symlink_to("/dev/null")
     # Users of the runner: one whose jobs may sign, one who may knock only, and one who may not even that.

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import webauthn
 
 from ledger import Ledger
 from relying_party import RelyingParty
@@ -18,6 +19,10 @@ class Before:
         self.ledger = Ledger(machine).start()
         self.ledger.await_operations(8)
         self.ledger.stop()
+        machine.write("/root/wrong.pin", "wrong pin")
+        asked = json.loads(webauthn.options_to_json(self.party.creation()))
+        asked["authenticatorSelection"] = {"userVerification": "required"}
+        machine.run("countersign register --pin-file /root/wrong.pin", input=json.dumps(asked), status=3)
         self.credentials = machine.run("countersign credential list --json").out
         self.audit = machine.read("/var/log/countersign/audit.jsonl")
         self.pin = json.loads(machine.run("countersign pin status --json").out)
