@@ -42,7 +42,8 @@ private final class AdminFixture: Sendable {
       loop: loop, engine: engine, folder: folder.path("jobs"), settings: ServerSettings(), issuers: [],
       executables: digests, log: .silent)
     service = AdminService(
-      owner: 7, group: group, engine: engine, grants: grants, executables: digests, status: { report }, auditLog: { audit },
+      owner: 7, group: group, engine: engine, grants: grants, executables: digests, status: { report },
+      auditLog: { audit },
       metrics: { "\($0.counts.count)" })
   }
 
