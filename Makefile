@@ -146,7 +146,7 @@ install: $(RELEASE)/countersign $(RELEASE)/countersignd $(RELEASE)/countersign-h
 	  install -m 0644 systemd/countersign.json $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json
 
 # What a package is made of besides the programs.
-PACKAGED := Makefile README.md SECURITY.md CHANGELOG.md LICENSE debian man systemd udev
+PACKAGED := Makefile README.md SECURITY.md CHANGELOG.md LICENSE debian integrations man systemd udev
 DEB_TREE := .build/deb/countersign-$(DEB_VERSION)
 
 # .build/deb/countersign_VERSION_ARCHITECTURE.deb, of the programs that `make build` leaves. dpkg-buildpackage writes into
