@@ -30,7 +30,7 @@ ASAN = {
 }
 # Swift Testing begins all tests at once. Those with many steps keep the others from their turn, under a sanitizer until
 # time limits pass that are no concern of theirs.
-HEAVY = ["AuthenticatorTests", "StorageTests", "TPMKeyStoreTests"]
+HEAVY = ["AuthenticatorTests", "StorageTests", "TPMKeyStoreTests", "TransportsTests", "HIDRelayTests"]
 GROUPS = [["--filter", f"^{name}\\."] for name in HEAVY] + [["--skip", f"^({'|'.join(HEAVY)})\\."]]
 TSAN = {"TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1"}
 

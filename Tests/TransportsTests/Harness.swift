@@ -145,7 +145,7 @@ final class TestClient: @unchecked Sendable {
 
   init(_ path: String) throws {
     socket = try UnixSocket.connect(to: path)
-    try UnixSocket.setTimeLimits(socket, milliseconds: 20_000)
+    try UnixSocket.setTimeLimits(socket, milliseconds: 300_000)
   }
 
   func send(_ command: FrameCommand, _ payload: [UInt8] = []) throws {
