@@ -114,12 +114,16 @@ let package = Package(
     room("HIDRelay", uses: ["CBOR", "CLinux", "CTAPHID", "Platform"]),
     room(
       "TPMKeyStore",
-      uses: ["AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn"]),
+      uses: [
+        "Attestation", "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn",
+      ]),
     room(
       "Storage", uses: ["Authenticator", "CBOR", "Crypto", "Database", "Platform", "Policy", "Secrets", "WebAuthn"]),
 
     // Root and the client's side.
-    room("Configuration", uses: ["AuditLog", "IdentityTokens", "Platform", "Policy", "WebAuthn"]),
+    room(
+      "Configuration",
+      uses: ["Attestation", "AuditLog", "Crypto", "IdentityTokens", "Platform", "Policy", "WebAuthn"]),
     room(
       "Daemon",
       uses: [
@@ -180,8 +184,8 @@ let package = Package(
     tests(
       "TPMKeyStoreTests",
       uses: [
-        "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore",
-        "WebAuthn",
+        "Attestation", "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM",
+        "TPMKeyStore", "WebAuthn",
       ]),
     tests("TransportsTests", uses: ["CTAPHID", "Platform", "Policy", "TestSupport", "Transports"]),
     tests("HIDRelayTests", uses: ["CBOR", "CLinux", "CTAPHID", "HIDRelay", "Platform", "TestSupport"]),

@@ -16,6 +16,8 @@ package enum EnrolmentFile: String, CaseIterable, Sendable {
   case challenge = "attestation challenge"
   case response = "attestation response"
   case certificate = "attestation certificate"
+  case bootState = "boot state"
+  case bootApproval = "boot state approval"
 
   static let version: Int64 = 1
 
@@ -30,9 +32,12 @@ package enum EnrolmentFile: String, CaseIterable, Sendable {
   /// - Throws: ``EnrolmentRefusal``
   func members(of value: JSONValue) throws(EnrolmentRefusal) -> JSONCursor {
     let kind = try EnrolmentFile.kind(of: value)
-    guard kind == self else { throw EnrolmentRefusal("it is an \(kind.rawValue), not an \(rawValue)") }
+    guard kind == self else { throw EnrolmentRefusal("it is \(kind.inWords), not \(inWords)") }
     return JSONCursor(value)
   }
+
+  /// e.g. `an attestation request`
+  package var inWords: String { (rawValue.hasPrefix("a") ? "an " : "a ") + rawValue }
 
   /// Which kind of file this is.
   ///

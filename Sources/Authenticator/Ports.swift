@@ -48,13 +48,16 @@ package enum KeyStoreError: Error, Equatable, Sendable {
   case cancelled
   /// The signature counter has reached 2^32 - 1.
   case counterExhausted
+  /// The machine has not booted as the operator has approved, so that the TPM gives nothing out; the text says what
+  /// differs.
+  case bootState(String)
 }
 
 extension KeyStoreError: CustomStringConvertible {
   /// The operator's text.
   package var description: String {
     switch self {
-    case .unavailable(let text), .failed(let text): text
+    case .unavailable(let text), .failed(let text), .bootState(let text): text
     case .unsupportedAlgorithm: "the TPM cannot do this algorithm"
     case .busy: "too many requests are waiting for the TPM"
     case .cancelled: "cancelled"

@@ -85,7 +85,9 @@ struct AuthorityFolder: ~Copyable {
         answer = try authority.issue(
           try ActivationResponse(file), under: policy, days: days, random: AuthorityFolder.random
         ).json
-      case let other: throw EnrolmentRefusal("it is an \(other.rawValue), which is for the runner")
+      case .bootState, .bootApproval:
+        throw EnrolmentRefusal("it is of a boot state, which is for countersign pcr")
+      case let other: throw EnrolmentRefusal("it is \(other.inWords), which is for the runner")
       }
     } catch {
       throw context.refuse(error)

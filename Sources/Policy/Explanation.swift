@@ -89,6 +89,7 @@ extension Terms {
     var texts: [String] = []
     if userVerification { texts.append("userVerification") }
     if signatureCounter != .global { texts.append("signatureCounter \(signatureCounter.rawValue)") }
+    if checksBootState { texts.append("bootState everySignature") }
     if !attests { texts.append("attestation none") }
     if let rate { texts.append("rate \(rate.perMinute) per minute, burst \(rate.burst)") }
     if let maximumRegistrations { texts.append("maxRegistrations \(maximumRegistrations)") }

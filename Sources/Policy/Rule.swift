@@ -34,6 +34,9 @@ package struct Terms: Hashable, Sendable {
   package var userVerification = false
   /// What credentials that these callers register count.
   package var signatureCounter = SignatureCounter.global
+  /// Whether the TPM checks the machine's boot at every signature of credentials that these callers register, not at the
+  /// start of the daemon alone.
+  package var checksBootState = false
   /// Whether registrations may be attested at all.
   package var attests = true
   /// nil is no limit.
