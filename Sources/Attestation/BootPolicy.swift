@@ -19,7 +19,7 @@ package struct BootPolicy: Equatable, Sendable {
   /// policyRef: random, of this device and this binding, so that no approval serves another.
   package let reference: [UInt8]
 
-  /// - Returns: nil for what is out of bounds
+  /// nil for what is out of bounds.
   package init?(x: [UInt8], y: [UInt8], pcrs: [Int], reference: [UInt8]) {
     guard x.count == 32, y.count == 32, BootPolicy.areSelectable(pcrs), reference.count == BootPolicy.referenceCount
     else { return nil }
@@ -29,11 +29,12 @@ package struct BootPolicy: Equatable, Sendable {
     self.reference = reference
   }
 
+  /// nil for another kind of key, and for what is out of bounds.
+  ///
   /// - Parameters:
   ///   - approvalKey: a DER SubjectPublicKeyInfo
   ///   - pcrs: as ``pcrs``
   ///   - reference: as ``reference``
-  /// - Returns: nil for another kind of key, and for what is out of bounds
   package init?(approvalKey: [UInt8], pcrs: [Int], reference: [UInt8]) {
     guard case .p256(let x, let y)? = SubjectPublicKeyInfo.decode(approvalKey) else { return nil }
     self.init(x: x, y: y, pcrs: pcrs, reference: reference)
@@ -97,11 +98,12 @@ package enum BootBinding: Equatable, Sendable {
   /// To those that this key (a DER SubjectPublicKeyInfo) approves, by these PCRs.
   case bound(approvalKey: [UInt8], pcrs: [Int])
 
-  /// What is to hold where `current` does; the same where nothing is to change.
+  /// What is to hold from now on.
   ///
   /// - Parameters:
   ///   - current: nil where nothing is bound
   ///   - random: gives so many bytes
+  /// - Returns: `current` where nothing is to change
   package func policy(after current: BootPolicy?, random: (Int) -> [UInt8]) -> BootPolicy? {
     switch self {
     case .unchanged: current

@@ -42,9 +42,11 @@ struct TPMEntry: Decodable {
   var tcti: String?
   var allowSoftware: Bool?
   var softwareDirectory: String?
+  var pcrs: [Double]?
+  var approvalKey: String?
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case tcti, allowSoftware, softwareDirectory
+    case tcti, allowSoftware, softwareDirectory, pcrs, approvalKey
   }
 
   init(from decoder: any Decoder) throws {
@@ -52,6 +54,8 @@ struct TPMEntry: Decodable {
     tcti = try container.optional(.tcti)
     allowSoftware = try container.optional(.allowSoftware)
     softwareDirectory = try container.optional(.softwareDirectory)
+    pcrs = try container.optional(.pcrs)
+    approvalKey = try container.optional(.approvalKey)
   }
 }
 
@@ -111,6 +115,7 @@ struct RuleEntry: Decodable {
   var accounts: [UserEntry]?
   var userVerification: Bool
   var signatureCounter: String?
+  var bootState: String?
   var attestation: String?
   var rate: RateEntry?
   var maxRegistrations: Double?
@@ -120,8 +125,8 @@ struct RuleEntry: Decodable {
   var bindClaims: Bool
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, callers, relyingParties, operations, accounts, userVerification, signatureCounter, attestation, rate
-    case maxRegistrations, hours, requireGrant, requireClaims, bindClaims
+    case name, callers, relyingParties, operations, accounts, userVerification, signatureCounter, bootState, attestation
+    case rate, maxRegistrations, hours, requireGrant, requireClaims, bindClaims
   }
 
   init(from decoder: any Decoder) throws {
@@ -132,6 +137,7 @@ struct RuleEntry: Decodable {
     operations = try container.optional(.operations) ?? []
     userVerification = try container.optional(.userVerification) ?? false
     signatureCounter = try container.optional(.signatureCounter)
+    bootState = try container.optional(.bootState)
     accounts = try container.optional(.accounts)
     attestation = try container.optional(.attestation)
     rate = try container.optional(.rate)

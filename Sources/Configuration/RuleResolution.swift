@@ -46,6 +46,7 @@ extension SourceFile {
     var terms = Terms()
     terms.userVerification = entry.userVerification
     terms.signatureCounter = try signatureCounter(entry.signatureCounter, "\(path).signatureCounter")
+    terms.checksBootState = try checksBootState(entry.bootState, "\(path).bootState")
     terms.attests = try attests(entry.attestation, "\(path).attestation")
     terms.requiresGrant = entry.requireGrant
     terms.bindsClaims = entry.bindClaims
@@ -82,6 +83,17 @@ extension SourceFile {
       }
     }
     return hours
+  }
+
+  private func checksBootState(_ word: String?, _ path: String) throws(ConfigurationError) -> Bool {
+    switch word {
+    case nil, "atStart": return false
+    case "everySignature": return true
+    case let word?:
+      throw error(
+        path, "there is no check of the boot state \(quoted(word, limit: 64))",
+        "write \"atStart\", or \"everySignature\", at five TPM commands a signature")
+    }
   }
 
   private func attests(_ word: String?, _ path: String) throws(ConfigurationError) -> Bool {

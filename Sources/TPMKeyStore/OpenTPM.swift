@@ -160,6 +160,7 @@ final class OpenTPM {
   /// - Parameters:
   ///   - data: up to 128 bytes
   ///   - policy: an authPolicy that alone opens it; nil for none
+  /// - Returns: the sealed object, not loaded
   /// - Throws: ``TPMError``
   func seal(_ data: SharedSecret, policy: [UInt8]? = nil) throws(TPMError) -> WrappedObject {
     let parent = try requireParent()
@@ -176,6 +177,7 @@ final class OpenTPM {
   /// - Parameters:
   ///   - object: sealed data
   ///   - approved: the boot in which it may be; nil where it has no policy
+  /// - Returns: the data
   /// - Throws: ``TPMError``, or `SecretMemoryError`
   func unseal(_ object: WrappedObject, in approved: ApprovedPCRs? = nil) throws -> SharedSecret {
     let parent = try requireParent()

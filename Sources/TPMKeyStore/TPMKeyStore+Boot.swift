@@ -10,6 +10,7 @@ extension TPMKeyStore {
   /// What the TPM says of the boot.
   ///
   /// - Parameter pcrs: those to look at where nothing is bound
+  /// - Returns: their values, and whether they are approved
   /// - Throws: ``KeyStoreError``
   package func bootReport(_ pcrs: [Int]) async throws(KeyStoreError) -> BootReport {
     try await thread.bootReport(gate, pcrs)
