@@ -16,7 +16,7 @@ package struct AuthorityRegister: Equatable, Sendable {
   package struct Issued: Equatable, Sendable {
     /// Lower-case hexadecimal.
     package var serialNumber: String
-    /// `tpm` or `packed`.
+    /// `tpm`, `packed` or `enterprise`, which is of format packed.
     package var format: String
     /// SHA-256 of the endorsement key's SubjectPublicKeyInfo.
     package var endorsementKey: [UInt8]

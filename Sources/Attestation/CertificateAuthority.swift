@@ -116,14 +116,19 @@ package struct CertificateAuthority: ~Copyable {
     register.pending.remove(at: index)
     let notAfter = min(policy.time + days * 86_400, certificate.notAfter)
     let tpm = try issue("tpm", DistinguishedName([]), for: accepted, policy.time, notAfter, random)
-    let subject = DistinguishedName([
+    var names = [
       [NameAttribute(Self.countryName, tag: .printableString, register.country)],
       [NameAttribute(Self.organizationName, register.organization)],
       [NameAttribute(Self.organizationalUnitName, "Authenticator Attestation")],
       [NameAttribute(Self.commonName, "Countersign \(accepted.attestationKey.name.suffix(8).map { $0 }.hexadecimal)")],
+    ]
+    let packed = try issue("packed", DistinguishedName(names), for: accepted, policy.time, notAfter, random)
+    // What stays with the TPM, whoever enrols it and however often.
+    names.append([
+      NameAttribute(Self.deviceName, tag: .printableString, accepted.endorsementHash.hexadecimal)
     ])
-    let packed = try issue("packed", subject, for: accepted, policy.time, notAfter, random)
-    return AttestationCertificates(tpm: [tpm], packed: [packed])
+    let enterprise = try issue("enterprise", DistinguishedName(names), for: accepted, policy.time, notAfter, random)
+    return AttestationCertificates(tpm: [tpm], packed: [packed], enterprise: [enterprise])
   }
 
   private mutating func issue(
@@ -203,6 +208,8 @@ package struct CertificateAuthority: ~Copyable {
   private static let countryName = ObjectIdentifier([2, 5, 4, 6])
   private static let organizationName = ObjectIdentifier([2, 5, 4, 10])
   private static let organizationalUnitName = ObjectIdentifier([2, 5, 4, 11])
+  /// serialNumber of X.520: of a device.
+  private static let deviceName = ObjectIdentifier([2, 5, 4, 5])
   private static let commonName = ObjectIdentifier([2, 5, 4, 3])
 
   /// Positive, and always of the same length.

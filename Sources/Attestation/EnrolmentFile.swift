@@ -246,21 +246,24 @@ package struct ActivationResponse: Equatable, Sendable {
   }
 }
 
-/// What the runner puts into service: certificates of its attestation key, leaf first, for two formats.
+/// What the runner puts into service: certificates of its attestation key, leaf first.
 package struct AttestationCertificates: Equatable, Sendable {
   /// For statements of format `tpm`; DER.
   package var tpm: [[UInt8]]
   /// For statements of format `packed`; DER.
   package var packed: [[UInt8]]
+  /// For enterprise attestation, of format `packed`: its subject names the device; DER.
+  package var enterprise: [[UInt8]]
 
   package var json: JSONValue {
     func list(_ path: [[UInt8]]) -> JSONValue { .array(path.map { .string(Base64URL.encode($0)) }) }
-    return EnrolmentFile.certificate.json(["packed": list(packed), "tpm": list(tpm)])
+    return EnrolmentFile.certificate.json(["enterprise": list(enterprise), "packed": list(packed), "tpm": list(tpm)])
   }
 
-  package init(tpm: [[UInt8]], packed: [[UInt8]]) {
+  package init(tpm: [[UInt8]], packed: [[UInt8]], enterprise: [[UInt8]]) {
     self.tpm = tpm
     self.packed = packed
+    self.enterprise = enterprise
   }
 
   /// Reads what ``json`` writes.
@@ -274,13 +277,14 @@ package struct AttestationCertificates: Equatable, Sendable {
         guard (1...4).contains(elements.count) else { throw EnrolmentRefusal("\(name) has no path of certificates") }
         return try elements.map { try $0.bytes(1...8192) }
       }
-      return AttestationCertificates(tpm: try path("tpm"), packed: try path("packed"))
+      return AttestationCertificates(
+        tpm: try path("tpm"), packed: try path("packed"), enterprise: try path("enterprise"))
     }
   }
 
   /// When the first of them ends, in seconds since 1970-01-01 UTC; nil where one cannot be read.
   package var notAfter: Int64? {
-    let ends = [tpm, packed].map { path in (try? Certificate(der: path[0]))?.notAfter }
+    let ends = [tpm, packed, enterprise].map { path in (try? Certificate(der: path[0]))?.notAfter }
     return ends.contains(nil) ? nil : ends.compactMap { $0 }.min()
   }
 
@@ -292,7 +296,7 @@ package struct AttestationCertificates: Equatable, Sendable {
   ///   - time: seconds since 1970-01-01 UTC
   /// - Throws: ``EnrolmentRefusal``
   package func check(attestationKey: TPMTPublicBytes, aaguid: [UInt8], at time: Int64) throws(EnrolmentRefusal) {
-    for path in [tpm, packed] {
+    for path in [tpm, packed, enterprise] {
       let leaf = try reading { () throws in try Certificate(der: path[0]) }
       guard leaf.publicKey == attestationKey.subjectPublicKeyInfo else {
         throw EnrolmentRefusal("the certificate is for another key than this runner's attestation key")

@@ -149,11 +149,14 @@ package struct InstalledAttestation: Equatable, Sendable {
   package var tpm: [[UInt8]]
   /// For statements of format `packed`; DER.
   package var packed: [[UInt8]]
+  /// For enterprise attestation, of format `packed`; DER.
+  package var enterprise: [[UInt8]]
 
-  package init(key: [UInt8], tpm: [[UInt8]], packed: [[UInt8]]) {
+  package init(key: [UInt8], tpm: [[UInt8]], packed: [[UInt8]], enterprise: [[UInt8]]) {
     self.key = key
     self.tpm = tpm
     self.packed = packed
+    self.enterprise = enterprise
   }
 }
 

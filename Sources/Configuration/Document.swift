@@ -116,7 +116,8 @@ struct RuleEntry: Decodable {
   var userVerification: Bool
   var signatureCounter: String?
   var bootState: String?
-  var attestation: String?
+  var attestation: OneOrMore?
+  var enterpriseAttestation: Bool
   var rate: RateEntry?
   var maxRegistrations: Double?
   var hours: OneOrMore?
@@ -126,7 +127,7 @@ struct RuleEntry: Decodable {
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case name, callers, relyingParties, operations, accounts, userVerification, signatureCounter, bootState, attestation
-    case rate, maxRegistrations, hours, requireGrant, requireClaims, bindClaims
+    case enterpriseAttestation, rate, maxRegistrations, hours, requireGrant, requireClaims, bindClaims
   }
 
   init(from decoder: any Decoder) throws {
@@ -140,6 +141,7 @@ struct RuleEntry: Decodable {
     bootState = try container.optional(.bootState)
     accounts = try container.optional(.accounts)
     attestation = try container.optional(.attestation)
+    enterpriseAttestation = try container.optional(.enterpriseAttestation) ?? false
     rate = try container.optional(.rate)
     maxRegistrations = try container.optional(.maxRegistrations)
     hours = try container.optional(.hours)
@@ -201,6 +203,7 @@ struct UserEntry: Decodable {
 /// A text, or a list of texts any of which will do.
 struct OneOrMore: Decodable {
   var texts: [String]
+  var isList = false
 
   init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
@@ -209,6 +212,7 @@ struct OneOrMore: Decodable {
     } else {
       do {
         texts = try container.decode([String].self)
+        isList = true
       } catch {
         throw ShapeError.mismatch(
           keyPath: rendered(decoder.codingPath), expected: "text in quotes, or a list of such texts")

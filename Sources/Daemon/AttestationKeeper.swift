@@ -148,7 +148,8 @@ actor AttestationKeeper {
   private static func installed(_ record: Record) -> InService? {
     guard let certificates = record.certificates, let end = certificates.notAfter else { return nil }
     return InService(
-      attestation: InstalledAttestation(key: record.key, tpm: certificates.tpm, packed: certificates.packed),
+      attestation: InstalledAttestation(
+        key: record.key, tpm: certificates.tpm, packed: certificates.packed, enterprise: certificates.enterprise),
       notAfter: end)
   }
 

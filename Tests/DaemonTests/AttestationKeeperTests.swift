@@ -78,7 +78,7 @@ final class EnrolledRunner: Sendable {
     try await runner.keeper.install(certificates.json)
     let installed = try #require(runner.keeper.inService())
     #expect(installed.tpm == certificates.tpm)
-    #expect(authority.register.issued.map(\.format) == ["tpm", "packed"])
+    #expect(authority.register.issued.map(\.format) == ["tpm", "packed", "enterprise"])
     #expect(try AuthorityRegister(authority.register.json) == authority.register)
 
     // It outlives the daemon, and the key is made once.
@@ -161,7 +161,7 @@ final class EnrolledRunner: Sendable {
           DER.element(.octetString, AuthenticatorIdentity.software.aaguid)))
       change(&template)
       let der = authority.encoded(template)
-      return AttestationCertificates(tpm: [der], packed: [der])
+      return AttestationCertificates(tpm: [der], packed: [der], enterprise: [der])
     }
     func refusal(_ change: (inout CertificateTemplate) -> Void) async -> String? {
       do {
