@@ -10,7 +10,9 @@ package struct CertificateAuthority: ~Copyable {
   package let certificate: Certificate
   private let key: IssuerKey
 
-  /// How long a challenge may be answered, in seconds.
+  /// How far a runner's clock may be ahead of the authority's, in seconds.
+  private static let clockTolerance: Int64 = 86_400
+  /// How long a request may wait, and a challenge may be answered, in seconds.
   package static let challengeTime: Int64 = 7 * 86_400
   /// How long a revocation list holds.
   package static let listTime: Int64 = 30 * 86_400
@@ -79,6 +81,16 @@ package struct CertificateAuthority: ~Copyable {
     _ request: AttestationRequest, under policy: EnrolmentPolicy, random: (Int) -> [UInt8]
   ) throws -> ActivationChallenge {
     let accepted = try policy.accept(request)
+    guard request.created <= policy.time + Self.clockTolerance else {
+      throw EnrolmentRefusal("the request is from the future: set the clocks of both machines")
+    }
+    guard request.created + Self.challengeTime >= policy.time else {
+      throw EnrolmentRefusal("the request has expired: make a new one with countersign attestation request")
+    }
+    guard !register.issued.contains(where: { $0.request == request.digest }) else {
+      throw EnrolmentRefusal(
+        "the request was answered by certificates already: make a new one with countersign attestation request")
+    }
     let secret = try SecretBytes.random(count: SHA256.count)
     let challenge = ActivationChallenge(
       id: random(16), request: request.digest, expires: policy.time + Self.challengeTime,
@@ -128,7 +140,8 @@ package struct CertificateAuthority: ~Copyable {
       NameAttribute(Self.deviceName, tag: .printableString, accepted.endorsementHash.hexadecimal)
     ])
     let enterprise = try issue("enterprise", DistinguishedName(names), for: accepted, policy.time, notAfter, random)
-    return AttestationCertificates(tpm: [tpm], packed: [packed], enterprise: [enterprise])
+    return AttestationCertificates(
+      tpm: [tpm], packed: [packed], enterprise: [enterprise], authority: certificate.der)
   }
 
   private mutating func issue(
@@ -164,7 +177,8 @@ package struct CertificateAuthority: ~Copyable {
     register.issued.append(
       .init(
         serialNumber: serialNumber.hexadecimal, format: format, endorsementKey: accepted.endorsementHash,
-        attestationKey: accepted.attestationKey.name, notBefore: time, notAfter: notAfter))
+        attestationKey: accepted.attestationKey.name, request: accepted.request.digest, notBefore: time,
+        notAfter: notAfter))
     return IssuerSignature.assemble(signed, signature: try key.sign(signed))
   }
 

@@ -254,16 +254,22 @@ package struct AttestationCertificates: Equatable, Sendable {
   package var packed: [[UInt8]]
   /// For enterprise attestation, of format `packed`: its subject names the device; DER.
   package var enterprise: [[UInt8]]
+  /// That of the authority, which tells a file that was damaged on its way from a good one; DER.
+  package var authority: [UInt8]
 
   package var json: JSONValue {
     func list(_ path: [[UInt8]]) -> JSONValue { .array(path.map { .string(Base64URL.encode($0)) }) }
-    return EnrolmentFile.certificate.json(["enterprise": list(enterprise), "packed": list(packed), "tpm": list(tpm)])
+    return EnrolmentFile.certificate.json([
+      "authority": .string(Base64URL.encode(authority)), "enterprise": list(enterprise), "packed": list(packed),
+      "tpm": list(tpm),
+    ])
   }
 
-  package init(tpm: [[UInt8]], packed: [[UInt8]], enterprise: [[UInt8]]) {
+  package init(tpm: [[UInt8]], packed: [[UInt8]], enterprise: [[UInt8]], authority: [UInt8]) {
     self.tpm = tpm
     self.packed = packed
     self.enterprise = enterprise
+    self.authority = authority
   }
 
   /// Reads what ``json`` writes.
@@ -278,7 +284,8 @@ package struct AttestationCertificates: Equatable, Sendable {
         return try elements.map { try $0.bytes(1...8192) }
       }
       return AttestationCertificates(
-        tpm: try path("tpm"), packed: try path("packed"), enterprise: try path("enterprise"))
+        tpm: try path("tpm"), packed: try path("packed"), enterprise: try path("enterprise"),
+        authority: try file.bytes("authority", 1...8192))
     }
   }
 
@@ -286,6 +293,12 @@ package struct AttestationCertificates: Equatable, Sendable {
   package var notAfter: Int64? {
     let ends = [tpm, packed, enterprise].map { path in (try? Certificate(der: path[0]))?.notAfter }
     return ends.contains(nil) ? nil : ends.compactMap { $0 }.min()
+  }
+
+  /// When the newest of them begins; nil where one cannot be read.
+  package var notBefore: Int64? {
+    let begins = [tpm, packed, enterprise].map { path in (try? Certificate(der: path[0]))?.notBefore }
+    return begins.contains(nil) ? nil : begins.compactMap { $0 }.max()
   }
 
   /// Whether they are for this runner and this time.
@@ -296,6 +309,7 @@ package struct AttestationCertificates: Equatable, Sendable {
   ///   - time: seconds since 1970-01-01 UTC
   /// - Throws: ``EnrolmentRefusal``
   package func check(attestationKey: TPMTPublicBytes, aaguid: [UInt8], at time: Int64) throws(EnrolmentRefusal) {
+    let issuer = try reading { () throws in try Certificate(der: authority) }
     for path in [tpm, packed, enterprise] {
       let leaf = try reading { () throws in try Certificate(der: path[0]) }
       guard leaf.publicKey == attestationKey.subjectPublicKeyInfo else {
@@ -306,6 +320,16 @@ package struct AttestationCertificates: Equatable, Sendable {
       }
       guard time >= leaf.notBefore else { throw EnrolmentRefusal("the certificate is not valid yet") }
       guard time <= leaf.notAfter else { throw EnrolmentRefusal("the certificate has expired") }
+      try reading { () throws in
+        let intermediates = try path.dropFirst().map { der throws in try Certificate(der: der) }
+        do {
+          _ = try CertificateChain.validate(
+            leaf, intermediates: intermediates, anchors: [issuer], revocationLists: [], at: time,
+            isStrict: false)
+        } catch {
+          throw EnrolmentRefusal("the certificate is not the authority's of the same file, which was altered: \(error)")
+        }
+      }
     }
   }
 }

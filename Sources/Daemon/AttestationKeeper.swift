@@ -140,6 +140,9 @@ actor AttestationKeeper {
     }
     try certificates.check(
       attestationKey: updated.publicArea, aaguid: identity.aaguid, at: clock.unixMilliseconds / 1000)
+    if let old = updated.certificates?.notBefore, let new = certificates.notBefore, new < old {
+      throw EnrolmentRefusal("the certificates are older than those that are in service")
+    }
     updated.certificates = certificates
     try save(updated)
     log.notice("attestation: certificates of the attestation key are in service")

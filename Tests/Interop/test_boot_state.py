@@ -11,6 +11,7 @@ from webauthn.helpers import bytes_to_base64url
 
 from conftest import short_folder
 from harness import ME, Daemon, FrameConnection, SoftwareTPM, authenticate, ctap2, eventually, register, status_of
+from test_attestation import Authority, Maker, creation, verify_by_fido2, verify_by_py_webauthn
 
 TPM_UNAVAILABLE = 0xF0
 RULES = [
@@ -62,10 +63,9 @@ class Operator:
 
 
 class Runner:
-    def __init__(self, folder: Path, programs: Path, operator: Operator):
+    def __init__(self, folder: Path, programs: Path, operator: Operator, tpm: SoftwareTPM | None = None):
         folder.mkdir()
-        (folder / "tpm").mkdir()
-        self.tpm = SoftwareTPM(folder / "tpm").start()
+        self.tpm = tpm or SoftwareTPM(folder / "swtpm").start()
         self.daemon = Daemon(folder, programs, RULES)
         self.bind(operator)
         self.daemon.start()
@@ -252,6 +252,31 @@ def test_a_credential_with_a_policy_of_its_own(runner, operator):
     authenticate(ctap, free)
     runner.pcr("install", given=operator.allow(runner.state()))
     authenticate(ctap, checked)
+
+
+def test_verifiers_that_we_did_not_write_accept_its_key(programs, operator):
+    """The policy stands in the key's public area, which a tpm statement shows."""
+    with short_folder() as folder:
+        maker = Maker(folder / "maker")
+        authority = Authority(folder / "ca", programs)
+        runner = Runner(folder / "runner", programs, operator, maker.make(folder / "tpm"))
+        authority.trust(maker)
+        try:
+            runner.pcr("install", given=operator.allow(runner.state()))
+            words = ["--ca", str(authority.folder), "--passphrase-file", str(authority.passphrase)]
+            runner.run("attestation", "enroll", *words)
+            challenge, options = creation(["tpm"], "checked.example")
+            done = runner.daemon.run("register", standard_input=options)
+            assert done.returncode == 0, done.stderr
+            assert verify_by_py_webauthn(challenge, done.stdout, authority.root(), "checked.example").fmt == "tpm"
+            verify_by_fido2(done.stdout, authority.root())
+            (folder / "options.json").write_text(options)
+            words = ["verify", "registration", "--options", str(folder / "options.json"), "--format", "tpm"]
+            words += ["--root", str(authority.folder / "ca.pem")]
+            done = runner.daemon.run(*words, standard_input=done.stdout)
+            assert done.returncode == 0, done.stderr
+        finally:
+            runner.stop()
 
 
 def test_bound_later_and_no_longer(runner, operator, programs):
