@@ -49,6 +49,8 @@ struct BootDesk: Sendable {
   let report: @Sendable () async throws -> BootReport
   /// Takes an approval; fails with the reason where it is not for this runner.
   let approve: @Sendable (BootApproval) async throws -> Void
+  /// Whether the device secret is bound at all.
+  let isBound: Bool
   /// Whether nothing is signed until this boot is approved.
   var isWaiting = false
 
@@ -59,6 +61,7 @@ struct BootDesk: Sendable {
   ///   - keeper: of the approvals
   ///   - pcrs: those to show where nothing is bound
   init(_ keys: TPMKeyStore, _ keeper: BootStateKeeper, pcrs: [Int]) {
+    isBound = keys.isBoundToBoot
     report = { try await keys.bootReport(pcrs) }
     approve = { approval in
       guard let policy = try await keys.bootReport(pcrs).policy else {
@@ -76,6 +79,7 @@ struct BootDesk: Sendable {
     report: @escaping @Sendable () async throws -> BootReport,
     approve: @escaping @Sendable (BootApproval) async throws -> Void
   ) {
+    isBound = true
     self.report = report
     self.approve = approve
     isWaiting = true
@@ -96,6 +100,7 @@ struct BootDesk: Sendable {
 
   /// One line for `status`.
   func inWords() async -> String {
+    guard isBound else { return "not bound" }
     do {
       return try await report().inWords(isWaiting ? "waiting for an approval" : "not approved")
     } catch {
@@ -106,7 +111,6 @@ struct BootDesk: Sendable {
 
 extension BootReport {
   fileprivate func inWords(_ unapproved: String) -> String {
-    if policy == nil { return "not bound" }
     if isApproved { return "approved" }
     if approvals == 0 { return unapproved + ": no boot is approved yet" }
     return unapproved + ": PCR \(differences.map(String.init).joined(separator: ", ")) differs"

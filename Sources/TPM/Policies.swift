@@ -141,8 +141,9 @@ extension TPMContext {
 extension TPMError {
   /// Whether the PCRs are others than were shown, or have changed since: TPM_RC_VALUE for them, TPM_RC_PCR_CHANGED.
   package var isOfAnotherBoot: Bool {
-    let isValue = code & 0xFFFF_0000 == 0 && code & UInt32(TPM2_RC_FMT1) != 0 && code & 0x3F == 0x04
-    return operation == "TPM2_PolicyPCR" && isValue || code == 0x128
+    guard [0, cs_layer_resmgr, cs_layer_resmgr_tpm].contains(code & 0xFFFF_0000) else { return false }
+    let isValue = code & UInt32(TPM2_RC_FMT1) != 0 && code & 0x3F == 0x04
+    return operation == "TPM2_PolicyPCR" && isValue || code & 0xFFFF == 0x128
   }
 
   /// Whether the TPM does not know its own ticket any more: it was cleared since.

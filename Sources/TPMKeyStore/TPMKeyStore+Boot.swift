@@ -7,6 +7,9 @@ internal import TPM
 
 /// The boot state: what the operator sees of it, and keys that are bound to it.
 extension TPMKeyStore {
+  /// Whether the device secret is bound to the machine's boot.
+  package var isBoundToBoot: Bool { gate != nil }
+
   /// What the TPM says of the boot.
   ///
   /// - Parameter pcrs: those to look at where nothing is bound
