@@ -1,12 +1,5 @@
 /// The texts of what is about the machine's boot.
 extension Help {
-  private static let runnerOptions = """
-      --admin-socket PATH  management socket of the daemon; default:
-                           /run/countersign/admin.sock
-      --timeout SECONDS    give up after 1 to 3600 s; default: 60
-      --help               show this text
-    """
-
   private static let keyOptions = """
       --key FILE           the approval key, encrypted
       --passphrase-file FILE

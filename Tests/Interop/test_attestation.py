@@ -14,6 +14,7 @@ from fido2.attestation import Attestation, verify_x509_chain
 from fido2.ctap2 import Config
 from fido2.mds3 import MetadataStatement
 from fido2.webauthn import AttestationObject
+from jsonschema import Draft202012Validator
 from webauthn.helpers import bytes_to_base64url
 from webauthn.helpers.exceptions import InvalidRegistrationResponse
 from webauthn.helpers.structs import AttestationConveyancePreference, AttestationFormat
@@ -363,25 +364,81 @@ def test_a_tpm_without_a_certificate_must_be_on_the_list(programs, folder):
         runner.stop()
 
 
-# What the FIDO Metadata Statement 3.0 requires of a FIDO2 authenticator, and of which type.
-REQUIRED = {
-    "aaguid": str,
-    "attachmentHint": list,
-    "attestationRootCertificates": list,
-    "attestationTypes": list,
-    "authenticationAlgorithms": list,
-    "authenticatorGetInfo": dict,
-    "authenticatorVersion": int,
-    "description": str,
-    "keyProtection": list,
-    "legalHeader": str,
-    "matcherProtection": list,
-    "protocolFamily": str,
-    "publicKeyAlgAndEncodings": list,
-    "schema": int,
-    "tcDisplay": list,
-    "upv": list,
-    "userVerificationDetails": list,
+def texts(*words: str) -> dict:
+    return {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": list(words)}}
+
+
+NUMBER = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}
+SMALL = {"type": "integer", "minimum": 0, "maximum": 2**16 - 1}
+# FIDO Metadata Statement 3.0, section 3, as far as it is about FIDO2 authenticators without a display, with the words of the
+# FIDO Registry of Predefined Values. There is no schema of the FIDO Alliance's to be had here: this one is written after
+# the text.
+METADATA_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": [
+        "aaguid", "attachmentHint", "attestationRootCertificates", "attestationTypes", "authenticationAlgorithms",
+        "authenticatorGetInfo", "authenticatorVersion", "description", "keyProtection", "legalHeader",
+        "matcherProtection", "protocolFamily", "publicKeyAlgAndEncodings", "schema", "tcDisplay", "upv",
+        "userVerificationDetails",
+    ],
+    "properties": {
+        "aaguid": {"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
+        "attachmentHint": texts(
+            "internal", "external", "wired", "wireless", "nfc", "bluetooth", "network", "ready", "wifi_direct"),
+        "attestationRootCertificates": {
+            "type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^[0-9A-Za-z+/]+=*$"}},
+        "attestationTypes": texts("basic_full", "basic_surrogate", "ecdaa", "attca", "anonca", "none"),
+        "authenticationAlgorithms": texts(
+            "secp256r1_ecdsa_sha256_raw", "secp384r1_ecdsa_sha384_raw", "rsassa_pkcsv15_sha256_raw"),
+        "authenticatorGetInfo": {"type": "object", "required": ["versions", "aaguid"]},
+        "authenticatorVersion": NUMBER,
+        "cryptoStrength": SMALL,
+        "description": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]+$"},
+        "isFreshUserVerificationRequired": {"type": "boolean"},
+        "isKeyRestricted": {"type": "boolean"},
+        "keyProtection": {
+            **texts("software", "hardware", "tee", "secure_element", "remote_handle"),
+            "not": {"allOf": [{"contains": {"const": "software"}}, {"contains": {"enum": ["hardware", "tee", "secure_element"]}}]},
+        },
+        "legalHeader": {"type": "string", "pattern": "^https://fidoalliance.org/metadata/"},
+        "matcherProtection": {**texts("software", "tee", "on_chip"), "maxItems": 1},
+        "protocolFamily": {"const": "fido2"},
+        "publicKeyAlgAndEncodings": {"const": ["cose"]},
+        "schema": {"const": 3},
+        "tcDisplay": {"const": []},
+        "upv": {
+            "type": "array",
+            "minItems": 1,
+            "uniqueItems": True,
+            "items": {
+                "type": "object", "additionalProperties": False, "required": ["major", "minor"],
+                "properties": {"major": SMALL, "minor": SMALL},
+            },
+        },
+        "userVerificationDetails": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["userVerificationMethod"],
+                    "properties": {
+                        "userVerificationMethod": {"enum": ["presence_internal", "passcode_external", "passcode_internal", "none"]},
+                        "caDesc": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["base", "minLength"],
+                            "properties": {"base": SMALL, "minLength": SMALL, "maxRetries": SMALL, "blockSlowdown": SMALL},
+                        },
+                    },
+                },
+            },
+        },
+    },
 }
 
 
@@ -390,7 +447,11 @@ def test_the_metadata_statement_is_one(world):
     words = ["attestation", "metadata", "--root", str(authority.folder / "ca.pem")]
     printed = runner.run(*words, "--admin-socket", str(runner.daemon.admin_socket)).stdout
     members = json.loads(printed)
-    assert {name: type(members[name]) for name in REQUIRED} == REQUIRED
+    Draft202012Validator.check_schema(METADATA_SCHEMA)
+    validator = Draft202012Validator(METADATA_SCHEMA)
+    assert not [error.message for error in validator.iter_errors(members)]
+    for name in METADATA_SCHEMA["required"]:
+        assert not validator.is_valid({key: value for key, value in members.items() if key != name}), name
     statement = MetadataStatement.from_dict(members)
     ctap = ctap2(runner.daemon.socket)
     with ctap.device:
