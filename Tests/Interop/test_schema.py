@@ -104,6 +104,7 @@ BEYOND = [
     {"rules": [RULE, {**RULE, "name": "s"}]},
     {"rules": [RULE, {**RULE, "name": "s", "userVerification": True}]},
     {"tpm": {"softwareDirectory": "/x"}},
+    {"tpm": {"pcrs": [7]}}, {"tpm": {"pcrs": [], "approvalKey": "/x"}}, with_rule(bootState="everySignature"),
     {"issuers": [{"issuer": "x", "audience": a, "jwksFile": "/x"} for a in "ab"]},
     with_rule(hours="Mon 08:00-08:00 UTC"),
 ]
