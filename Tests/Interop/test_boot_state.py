@@ -89,6 +89,16 @@ class Runner:
     def state(self) -> str:
         return self.pcr("show", "--json")
 
+    def await_service(self) -> None:
+        """Until the daemon serves that has been waiting; its last connections before that are closed."""
+
+        def serves() -> bool:
+            done = self.daemon.run("credential", "list", "--admin-socket", str(self.daemon.admin_socket))
+            return done.returncode == 0
+
+        eventually(serves, "the daemon's service")
+        assert json.loads(self.run("status", "--json"))["bootState"] == "approved"
+
     def stop(self) -> None:
         self.daemon.stop()
         self.tpm.stop()
@@ -150,7 +160,7 @@ def test_the_whole_way(runner, operator):
     assert runner.daemon.audit()[-1]["outcome"] == "refused" and runner.daemon.audit()[-1]["reason"] == reason
 
     runner.pcr("install", given=operator.allow(runner.state()))
-    eventually(lambda: json.loads(runner.run("status", "--json")).get("bootState") == "approved", "the approved boot")
+    runner.await_service()
     # The same credential, without another registration.
     authenticate(ctap2(runner.daemon.socket), account)
     assert "credential" in runner.run("credential", "list", "--json")
@@ -223,7 +233,7 @@ def test_a_predicted_boot(runner, operator):
     assert json.loads(runner.state())["differences"] == [7]
     answer = runner.pcr("install", given=operator.allow(state, "--pcr", f"7={after}"))
     assert "approved boots  2" in answer
-    eventually(lambda: json.loads(runner.run("status", "--json")).get("bootState") == "approved", "the approved boot")
+    runner.await_service()
     assert "is a PCR that the runner is not bound to" in operator.allow(state, "--pcr", f"0={after}", status=2)
     # One that comes while the daemon waits for another boot is kept, and it waits on.
     runner.daemon.stop()
@@ -305,6 +315,21 @@ def test_bound_later_and_no_longer(runner, operator, programs):
     runner.daemon.stop()
     runner.extend(4)
     runner.daemon.start()
+    authenticate(ctap2(runner.daemon.socket), account)
+
+
+def test_sockets_that_were_passed_outlive_the_waiting(runner, operator):
+    """As systemd passes them."""
+    account = register(ctap2(runner.daemon.socket), "deploy.example.com")
+    runner.pcr("install", given=operator.allow(runner.state()))
+    runner.daemon.stop()
+    runner.daemon.activate()
+    runner.extend(4)
+    runner.daemon.start()
+    with FrameConnection(runner.daemon.socket) as connection:
+        assert connection.cbor(b"\x04") == (TPM_UNAVAILABLE, b"")
+    runner.pcr("install", given=operator.allow(runner.state()))
+    runner.await_service()
     authenticate(ctap2(runner.daemon.socket), account)
 
 
