@@ -10,6 +10,9 @@ extension TPMKeyStore {
   /// Whether the device secret is bound to the machine's boot.
   package var isBoundToBoot: Bool { gate != nil }
 
+  /// Whether the TPM checks the machine's boot at each signature with a key.
+  package static func checksBoot(for key: CredentialKey) -> Bool { KeyBlob.decode(key.blob)?.policy != nil }
+
   /// What the TPM says of the boot.
   ///
   /// - Parameter pcrs: those to look at where nothing is bound

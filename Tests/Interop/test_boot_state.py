@@ -123,12 +123,20 @@ def lines(table: str) -> dict[str, str]:
     return dict(line.split("  ", 1) for line in table.splitlines())
 
 
+def examination(runner: Runner) -> dict[str, dict]:
+    done = runner.daemon.run("doctor", "--admin-socket", str(runner.daemon.admin_socket), "--config",
+                             str(runner.daemon.configuration), "--json")
+    return {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+
+
 def test_the_whole_way(runner, operator):
     # The first start has the secret in hand; the state is not approved yet.
     shown = {name: value.strip() for name, value in lines(runner.pcr("show")).items()}
     assert (shown["bound"], shown["this boot"], shown["approved boots"]) == ("yes", "not approved", "0")
+    assert examination(runner)["boot state"]["verdict"] == "warning"
     runner.pcr("install", given=operator.allow(runner.state()))
     assert json.loads(runner.run("status", "--json"))["bootState"] == "approved"
+    assert examination(runner)["boot state"]["verdict"] == "ok"
     account = register(ctap2(runner.daemon.socket), "deploy.example.com")
 
     # Unattended restarts with the state unchanged.
@@ -153,9 +161,7 @@ def test_the_whole_way(runner, operator):
     status = json.loads(runner.run("status", "--json"))
     assert status["bootState"] == "waiting for an approval: PCR 4 differs"
     assert status["tpm"]["state"] == "ready"
-    done = runner.daemon.run("doctor", "--admin-socket", str(runner.daemon.admin_socket), "--config",
-                             str(runner.daemon.configuration), "--json")
-    checks = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+    checks = examination(runner)
     assert checks["boot state"]["verdict"] == "failed" and "countersign pcr allow" in checks["boot state"]["remedy"]
     assert runner.daemon.audit()[-1]["outcome"] == "refused" and runner.daemon.audit()[-1]["reason"] == reason
 
@@ -256,6 +262,9 @@ def test_a_credential_with_a_policy_of_its_own(runner, operator):
     checked = register(ctap, "checked.example")
     free = register(ctap, "deploy.example.com")
     authenticate(ctap, checked)
+    listed = json.loads(runner.run("credential", "list", "--json"))["credentials"]
+    assert {one["rpId"]: one.get("bootState") for one in listed} == {
+        "checked.example": "everySignature", "deploy.example.com": None}
     runner.extend(7)
     assert status_of(lambda: authenticate(ctap, checked)) == TPM_UNAVAILABLE
     assert "PCR 7 differs" in runner.daemon.audit()[-1]["reason"]
