@@ -79,4 +79,6 @@ struct StatusReport: Codable, Equatable {
   /// Whether the machine has booted as approved, in words; nil where the TPM did not say so in time.
   var bootState: String?
   var auditLog: AuditLog
+  /// Whether the runner has been decommissioned, and all of it; nil where it is in service.
+  var decommissioned: String?
 }
