@@ -160,6 +160,6 @@ extension TPMKeyStore: TPMWatch {}
 package protocol TPMWatch: Sendable {
   /// The state of the TPM, without asking it.
   var status: TPMStatus { get }
-  /// Asks the TPM for its own state: one command.
+  /// Asks the TPM for its own state: two commands.
   func condition() async throws(KeyStoreError) -> TPMCondition
 }

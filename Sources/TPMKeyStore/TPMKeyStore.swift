@@ -88,7 +88,7 @@ package final class TPMKeyStore: KeyStore {
     thread.status(board)
   }
 
-  /// Asks the TPM for its own state: one command.
+  /// Asks the TPM for its own state: two commands.
   package func condition() async throws(KeyStoreError) -> TPMCondition {
     try await thread.condition()
   }
@@ -319,14 +319,15 @@ extension TPMThread {
 
   func condition() async throws(KeyStoreError) -> TPMCondition {
     try await perform(for: .daemon) { device throws(KeyStoreError) in
-      let health = try device.withTPM { tpm throws in
-        try tpm.withContext { context throws(TPMError) in try context.health() }
+      let (health, boots) = try device.withTPM { tpm throws in
+        try tpm.withContext { context throws(TPMError) in (try context.health(), try context.boots()) }
       }
       return TPMCondition(
         lockoutCounter: health.lockoutCounter, maximumFailures: health.maximumFailures,
         lockoutInterval: health.lockoutInterval, isInLockout: health.isInLockout,
         isOwnerAuthorized: health.isOwnerAuthorized, transientSlots: health.transientSlots,
-        persistentSlots: health.persistentSlots)
+        persistentSlots: health.persistentSlots, counterSlots: health.counterSlots, resetCount: boots.resetCount,
+        restartCount: boots.restartCount, isClockSafe: boots.isClockSafe)
     }
   }
 }
