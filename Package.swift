@@ -201,7 +201,7 @@ let package = Package(
       "DaemonTests",
       uses: [
         "Attestation", "Authenticator", "AuditLog", "CBOR", "CTAP", "CTAPHID", "Crypto", "Daemon", "Platform", "Policy",
-        "RelyingParty", "Secrets", "TestSupport", "TPMKeyStore", "TPMStructures", "Transports", "WebAuthn",
+        "RelyingParty", "Secrets", "Storage", "TestSupport", "TPMKeyStore", "TPMStructures", "Transports", "WebAuthn",
       ]),
 
     // What the tests share, and the benchmark.

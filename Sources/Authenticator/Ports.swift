@@ -351,3 +351,10 @@ package protocol DeviceRecordStore: Sendable {
   func deviceRecord() async throws(StoreError) -> [UInt8]?
   func saveDeviceRecord(_ record: [UInt8]) async throws(StoreError)
 }
+
+/// A store that can give up all that it holds.
+package protocol FormerDeviceStore: DeviceRecordStore {
+  /// Removes every credential, the settings and the large blobs, and puts `record` in the place of the device record, in
+  /// one transaction. What is left knows no secret, and every later call that needs one is refused.
+  func removeEverything(leaving record: [UInt8]) async throws(StoreError)
+}

@@ -20,6 +20,7 @@ struct Arguments {
     case relyingPartyID = "--rp-id"
     case userName = "--user-name"
     case yes = "--yes"
+    case dryRun = "--dry-run"
     case label = "--label"
     case replaces = "--replaces"
     case pinFile = "--pin-file"
@@ -66,7 +67,7 @@ struct Arguments {
     case pcr = "--pcr"
     case help = "--help"
 
-    var takesValue: Bool { ![.json, .yes, .deviceBound, .requireClaims, .help].contains(self) }
+    var takesValue: Bool { ![.json, .yes, .dryRun, .deviceBound, .requireClaims, .help].contains(self) }
   }
 
   /// In the order given.

@@ -7,6 +7,7 @@ enum Command: String, CaseIterable {
   case doctor
   case completion
   case metrics
+  case decommission
   case rotate
   case credentialList = "credential list"
   case credentialShow = "credential show"
@@ -54,6 +55,7 @@ enum Command: String, CaseIterable {
     case .rotate:
       [.replaces, .input, .output, .origin, .pinFile, .pinCredential, .adminSocket, .socket, .timeout]
     case .metrics: [.output, .adminSocket, .timeout]
+    case .decommission: [.yes, .dryRun, .json, .output, .adminSocket, .timeout]
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
     case .credentialDelete: [.yes, .json, .output, .adminSocket, .timeout]
@@ -150,6 +152,7 @@ enum Command: String, CaseIterable {
     case .completion: "cannot make a completion"
     case .rotate: "cannot rotate the credential"
     case .metrics: "cannot get the daemon's metrics"
+    case .decommission: "the runner is not decommissioned"
     case .credentialList: "cannot list credentials"
     case .credentialShow: "cannot show the credential"
     case .credentialDelete: "cannot delete the credential"
@@ -196,6 +199,7 @@ enum Command: String, CaseIterable {
     case .completion: try Commands.completion(context)
     case .rotate: try Commands.rotate(context)
     case .metrics: try Commands.metrics(context)
+    case .decommission: try Commands.decommission(context)
     case .credentialList: try Commands.listCredentials(context)
     case .credentialShow: try Commands.showCredential(context)
     case .credentialDelete: try Commands.deleteCredential(context)

@@ -117,6 +117,17 @@ private struct Examination {
 
   private func examine(_ status: Members) -> [Finding] {
     var findings: [Finding] = []
+    if let state = status.text("decommissioned") {
+      // Everything else would be of something that is gone.
+      return [
+        .failed(
+          "service",
+          state == "yes" ? "this runner has been decommissioned" : "this runner is being decommissioned: \(state)",
+          mend: state == "yes"
+            ? "to begin anew: systemctl stop countersignd, move its state folder away, systemctl start countersignd"
+            : "countersign decommission")
+      ]
+    }
     if let problem = status.text("configurationProblem") {
       findings.append(
         .failed(

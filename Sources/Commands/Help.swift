@@ -10,6 +10,7 @@ enum Help {
     case .completion: completion
     case .metrics: metrics
     case .rotate: rotate
+    case .decommission: decommission
     case .credentialList: credentialList
     case .credentialShow: credentialShow
     case .credentialDelete: credentialDelete
@@ -62,6 +63,8 @@ enum Help {
       rotate                make a credential that takes another one's place (for the
                             operator)
       metrics               print the daemon's metrics (for the operator)
+      decommission          end this runner's service for good: remove every key (for
+                            the operator)
       credential list       list the credentials (for the operator)
       credential show       show one of them
       credential delete     remove one of them

@@ -10,6 +10,7 @@ struct AdminProblem: Codable, Error {
   var error: String
 
   static let stranger = AdminProblem(error: "only root, the service's own user and the group of adminGroup may ask")
+  static let rootOnly = AdminProblem(error: "only root and the service's own user may decommission a runner")
   static let noRequest = AdminProblem(error: "the request is not a JSON object with the key \"request\"")
 }
 

@@ -23,6 +23,8 @@ struct AdminService: FrameService {
     var grant: GrantMembers?
     /// Of `attestationRespond`, `attestationInstall` and `bootApprove`: the file, JSON as text.
     var file: String?
+    /// Of `decommission`: only say what would be done.
+    var dryRun: Bool?
   }
 
   private struct CredentialPage: Codable {
@@ -78,6 +80,8 @@ struct AdminService: FrameService {
   var attestation: AttestationKeeper?
   /// The same.
   var boot: BootDesk?
+  /// The same.
+  var decommissioning: Decommissioning?
   let status: @Sendable () async -> StatusReport
   let auditLog: @Sendable () async -> AuditReport
   let metrics: @Sendable (RequestTally) async -> String
@@ -141,6 +145,7 @@ struct AdminService: FrameService {
       case "attestationInstall":
         try await enrolment().install(try FileAnswer.content(request.file))
         return encode(FileAnswer())
+      case "decommission": return encode(try await decommission(request, for: caller))
       case "bootState": return encode(try await bootDesk().answer())
       case "bootApprove": return encode(try await bootDesk().answer(to: request.file))
       case "disableCredential": return try await answer(.disabled, to: request, for: caller)
@@ -229,6 +234,14 @@ struct AdminService: FrameService {
   private func enrolment() throws(AdminProblem) -> AttestationKeeper {
     guard let attestation else { throw AdminProblem(error: "this daemon has no attestation") }
     return attestation
+  }
+
+  /// Not for the group: nothing of it can be undone.
+  private func decommission(_ request: Request, for caller: Caller) async throws -> DecommissionReport {
+    guard let decommissioning else { throw AdminProblem(error: "this daemon cannot be decommissioned") }
+    guard caller.user == 0 || caller.user == owner else { throw AdminProblem.rootOnly }
+    if request.dryRun == true { return try await decommissioning.prospect() }
+    return try await decommissioning.run(for: caller)
   }
 
   private func bootDesk() throws(AdminProblem) -> BootDesk {

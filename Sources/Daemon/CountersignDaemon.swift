@@ -57,9 +57,16 @@ package enum CountersignDaemon {
         for await signal in SignalStream.make(signals) { sink.yield(.signal(signal)) }
         sink.finish()
       }
-      if let daemon = try await RunningDaemon.start(configured, passed: passed, until: events, sink) {
-        await daemon.serve(until: events)
+      // Once more where what was served has been decommissioned.
+      var passed = passed
+      var previous: RunningDaemon?
+      while let daemon = try await RunningDaemon.start(configured, passed: passed, until: events, sink) {
+        previous = daemon
+        if await !daemon.serve(until: events) { break }
+        // Who connects in between waits.
+        passed = daemon.sockets
       }
+      withExtendedLifetime(previous) {}
       return .done
     } catch let error as ConfigurationError {
       return ServiceProcess.complain(.usage, "\(error)")

@@ -29,9 +29,11 @@ final class RunningDaemon: Sendable {
   private let administration: SocketServer<AdminService>
   private let executables: ExecutableDigests
   private let grants: JobGrants
+  private let decommissioning: Decommissioning
   private let report: StatusReporter
-  /// Where the daemon had to wait before it served.
-  private let own: OwnSockets?
+  private let own: OwnSockets
+  /// Those that were passed and those of its own, for the daemon that follows; good for as long as this one lives.
+  let sockets: [PassedDescriptor]
 
   /// How long requests in progress may take at the end.
   private static let patience: UInt64 = 10_000_000_000
@@ -83,14 +85,34 @@ final class RunningDaemon: Sendable {
         return nil
       }
       (keys, secret) = unlocked
+    case .former(let former):
+      audit.close()
+      let daemon = try RetiredDaemon(
+        configuration: configured.path, loaded.settings, logger, database, audit, former)
+      try await daemon.serve(passed, until: events)
+      await database.close()
+      return nil
     }
     try await database.unlock(with: secret)
-    let daemon = try RunningDaemon(configured, loaded.settings, logger, database, audit, keys, approvals, own)
+    if own == nil {
+      let sockets = try OwnSockets(beside: passed, loaded.settings)
+      passed += try sockets.passed()
+      own = sockets
+    }
+    guard let own else { preconditionFailure("made above") }
+    let daemon = try RunningDaemon(
+      configured, loaded.settings, logger, database, audit, keys, approvals, own, passed, sink)
     await daemon.engine.prepare()
     await daemon.grants.prepare()
     daemon.notary.start()
+    if keys.isLeaving {
+      // Before anybody can connect.
+      keys.retire()
+      try await daemon.engine.retire()
+    }
     await daemon.record("start", reason: "version \(CountersignVersion.text), \(daemon.report.tpmInWords)")
     try await Daemon.listen(passed, daemon.settings, jobs: daemon.jobs, administration: daemon.administration)
+    if keys.isLeaving { await daemon.decommissioning.resume() }
     return daemon
   }
 
@@ -106,9 +128,11 @@ final class RunningDaemon: Sendable {
 
   private init(
     _ configured: Configured, _ settings: Settings, _ logger: Logger, _ database: CredentialDatabase,
-    _ audit: AuditFile, _ keys: TPMKeyStore, _ approvals: BootStateKeeper, _ own: OwnSockets?
+    _ audit: AuditFile, _ keys: TPMKeyStore, _ approvals: BootStateKeeper, _ own: OwnSockets,
+    _ sockets: [PassedDescriptor], _ sink: AsyncStream<DaemonEvent>.Continuation
   ) throws {
     self.own = own
+    self.sockets = sockets
     self.configured = configured
     self.settings = settings
     self.logger = logger
@@ -135,6 +159,11 @@ final class RunningDaemon: Sendable {
       loop: loop, engine: engine, folder: RunningDaemon.jobsFolder(settings),
       settings: ServerSettings.ofJobs(settings), issuers: settings.issuers, executables: executables, log: logger)
     let desk = BootDesk(keys, approvals, pcrs: BootPolicy.usualPCRs)
+    decommissioning = Decommissioning(
+      parts: Decommissioning.Parts(
+        keys: keys, database: database, engine: engine, audit: audit, notary: notary, grants: grants,
+        identity: identity, stateDirectory: settings.stateDirectory, log: logger),
+      finished: { sink.yield(.decommissioned) })
     report = StatusReporter(
       settings: settings, configuration: configured.path, startedAt: SystemTime().unixMilliseconds, keys: keys,
       database: database, audit: audit, boot: desk, connections: { [jobs] in await jobs.connectionCount })
@@ -142,7 +171,13 @@ final class RunningDaemon: Sendable {
       loop: loop,
       service: AdminService(
         owner: geteuid(), group: settings.adminGroup, engine: engine, grants: grants,
-        executables: executables, attestation: attestation, boot: desk, status: report.make,
+        executables: executables, attestation: attestation, boot: desk,
+        decommissioning: decommissioning,
+        status: { [report, decommissioning] in
+          var status = await report.make()
+          status.decommissioned = decommissioning.hasBegun ? "not yet: it has begun" : nil
+          return status
+        },
         auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make, metrics: report.metrics),
       settings: ServerSettings.ofAdministration, log: logger)
   }
@@ -162,20 +197,26 @@ final class RunningDaemon: Sendable {
 
   // MARK: - Serving
 
-  /// Serves until SIGTERM or SIGINT, then stops in order.
-  func serve(until events: AsyncStream<DaemonEvent>) async {
+  /// Serves until SIGTERM or SIGINT, or until the device has been decommissioned, then stops in order.
+  ///
+  /// - Returns: whether it was decommissioned
+  func serve(until events: AsyncStream<DaemonEvent>) async -> Bool {
     logger.info("ready on \(settings.socket): \(statusLine)")
     notify(.ready, .status(statusLine))
     notifier.startWatchdog(on: loop, log: logger)
     ProcessMemory.releaseStartup()
-    for await case .signal(let signal) in events {
-      if signal == .hangup {
-        await reload()
-      } else {
-        break
+    loop: for await event in events {
+      switch event {
+      case .signal(.hangup): await reload()
+      case .signal: break loop
+      case .decommissioned:
+        await stop()
+        return true
+      case .unlocked: break
       }
     }
     await stop()
+    return false
   }
 
   private var statusLine: String { "\(counted(report.rules, "rule")), \(report.tpmInWords)" }
@@ -214,12 +255,15 @@ final class RunningDaemon: Sendable {
     notify(.stopping)
     logger.info("stopping")
     await jobs.stop(within: RunningDaemon.patience)
-    await administration.stop(within: 0)
+    // The answer to a decommissioning has to leave yet.
+    await administration.stop(within: decommissioning.isOver ? RunningDaemon.patience : 0)
     await grants.stop()
     await engine.settle()
     executables.stop()
-    await record("stop", reason: nil)
-    await notary.finish()
+    if !decommissioning.isOver {
+      await record("stop", reason: nil)
+      await notary.finish()
+    }
     await keys.stop()
     audit.close()
     await database.close()

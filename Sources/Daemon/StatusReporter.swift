@@ -95,7 +95,11 @@ final class StatusReporter: Sendable {
         },
         ownerAuthorization: condition?.isOwnerAuthorized,
         freeTransientSlots: condition?.transientSlots,
-        freePersistentSlots: condition?.persistentSlots),
+        freePersistentSlots: condition?.persistentSlots,
+        freeCounterSlots: condition?.counterSlots,
+        resetCount: condition?.resetCount,
+        restartCount: condition?.restartCount,
+        clockSafe: condition?.isClockSafe),
       bootState: condition == nil ? nil : await boot.inWords(),
       auditLog: auditReport)
   }

@@ -18,6 +18,8 @@ enum DaemonEvent: Sendable {
   case signal(Signal)
   /// The boot has been approved, and the device secret is there.
   case unlocked
+  /// Everything has been removed, or as much as could be.
+  case decommissioned
 }
 
 /// The daemon on a machine that has not booted as approved: it stays up, says why to the operator, refuses everybody
@@ -31,7 +33,7 @@ struct WaitingDaemon {
   private let reason: String
   private let loop: EventLoop
   private let unlocker: Unlocker
-  private let jobs: SocketServer<WaitingService>
+  private let jobs: SocketServer<RefusingService>
   private let administration: SocketServer<WaitingAdminService>
   private let notifier = ServiceNotifier()
 
@@ -50,7 +52,8 @@ struct WaitingDaemon {
     let unlocker = Unlocker(keys, keeper, events)
     self.unlocker = unlocker
     let jobs = SocketServer(
-      loop: loop, service: WaitingService(), settings: ServerSettings.ofJobs(settings), log: logger)
+      loop: loop, service: RefusingService(status: .tpmUnavailable, reason: reason, log: logger),
+      settings: ServerSettings.ofJobs(settings), log: logger)
     self.jobs = jobs
     let desk = BootDesk(report: { try await keys.bootReport() }, approve: { try await unlocker.approve($0) })
     let report = StatusReporter(
@@ -81,6 +84,7 @@ struct WaitingDaemon {
       case .unlocked:
         unlocked = await unlocker.take()
         break loop
+      case .decommissioned: break
       case .signal(.hangup): logger.warning("the configuration is read once the boot has been approved")
       case .signal: break loop
       }
@@ -132,22 +136,6 @@ private actor Unlocker {
   func end() async {
     if let unlocked { await unlocked.store.stop() } else { await keys.stop() }
   }
-}
-
-/// Refuses what jobs ask.
-private struct WaitingService: FrameService {
-  func open(_ caller: Caller) async {}
-
-  func answer(_ command: FrameCommand, _ payload: [UInt8], in session: Void) async -> FrameReply {
-    switch command {
-    case .cbor, .boundAssertion: .data([CTAPStatus.tpmUnavailable.rawValue])
-    // SW_CONDITIONS_NOT_SATISFIED would have a client wait for a touch; this is ISO 7816's "no precise diagnosis".
-    case .message: .data([0x6F, 0x00])
-    default: .error(.invalidCommand)
-    }
-  }
-
-  func close(_ session: Void) async {}
 }
 
 /// The operator's socket meanwhile: the status and the boot state, and nothing else.

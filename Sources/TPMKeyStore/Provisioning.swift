@@ -132,7 +132,7 @@ extension OpenTPM {
     }
   }
 
-  fileprivate func remove(_ indices: IndexPlaces) throws(TPMError) {
+  func remove(_ indices: IndexPlaces) throws(TPMError) {
     let parent = parentIfKnown
     try withContext { context throws(TPMError) in
       // Whatever the record says, nobody else's.

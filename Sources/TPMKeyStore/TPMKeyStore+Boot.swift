@@ -68,12 +68,14 @@ package final class WaitingKeyStore: Sendable {
   private let gate: BootGate?
   private let binding: BootBinding
   private let records: any DeviceRecordStore
+  private let isLeaving: Bool
   private let log: Logger
 
   init(
     thread: TPMThread, board: StatusBoard, device: SealedDevice, gate: BootGate?, binding: BootBinding,
-    records: any DeviceRecordStore, log: Logger
+    records: any DeviceRecordStore, isLeaving: Bool, log: Logger
   ) {
+    self.isLeaving = isLeaving
     self.thread = thread
     self.board = board
     self.device = device
@@ -110,7 +112,8 @@ package final class WaitingKeyStore: Sendable {
     var device = device
     var gate = gate
     let wanted = binding.policy(after: device.boot, random: { SystemRandom().bytes($0) })
-    if wanted != device.boot {
+    // What is on its way out is bound to nothing new.
+    if wanted != device.boot, !isLeaving {
       device.secret = try await thread.perform(for: .daemon) { tpm throws(KeyStoreError) in
         try tpm.withTPM { tpm throws in try tpm.seal(try payload.encoded(), policy: wanted?.authorizedPolicy) }
       }
@@ -129,7 +132,8 @@ package final class WaitingKeyStore: Sendable {
     }
     guard let auditKey = AuditKey(device) else { throw .failed("the device record holds no audit key") }
     let store = TPMKeyStore(
-      thread: thread, board: board, device: device, payload: payload, auditKey: auditKey, gate: gate)
+      thread: thread, board: board, device: device, payload: payload, auditKey: auditKey, gate: gate,
+      isLeaving: isLeaving)
     return (store, payload.secret)
   }
 
@@ -156,6 +160,6 @@ extension TPMKeyStore: TPMWatch {}
 package protocol TPMWatch: Sendable {
   /// The state of the TPM, without asking it.
   var status: TPMStatus { get }
-  /// Asks the TPM for its own state: one command.
+  /// Asks the TPM for its own state: two commands.
   func condition() async throws(KeyStoreError) -> TPMCondition
 }

@@ -13,6 +13,8 @@ extension TPMKeyStore {
     case open(TPMKeyStore, DeviceSecret)
     /// The boot is not approved, for this reason.
     case waiting(WaitingKeyStore, reason: String)
+    /// The device has been decommissioned, or all that is missing is what is left in the TPM.
+    case former(FormerKeyStore)
   }
 
   /// As ``open(connection:records:ownerAuthorization:allowSoftware:boot:approvals:log:limits:clock:)``, for those who do
@@ -33,6 +35,9 @@ extension TPMKeyStore {
     case .waiting(let store, let reason):
       await store.stop()
       throw .bootState(reason)
+    case .former(let store):
+      await store.stop()
+      throw .failed(FormerKeyStore.reason)
     }
   }
 
@@ -73,6 +78,10 @@ extension TPMKeyStore {
       throw .unavailable("\(error)")
     }
     do throws(KeyStoreError) {
+      // Of no interest is whether the TPM is still there.
+      if let device = try await record(records)?.former {
+        return .former(FormerKeyStore(thread: thread, board: board, device: device, records: records, log: log))
+      }
       return try await open(thread, board, records, allowSoftware: allowSoftware, boot, approvals, log)
     } catch {
       await thread.ended()
@@ -90,8 +99,12 @@ extension TPMKeyStore {
     }
     let device: SealedDevice
     var fresh: SealedPayload?
-    switch try decode(try await load(records)) {
+    var isLeaving = false
+    switch try await record(records) {
     case .sealed(let known): device = known
+    case .decommissioning(let known):
+      device = known
+      isLeaving = true
     case .provisioning(let indices):
       log.notice("TPM: an earlier start was interrupted while it set up the TPM; beginning anew")
       try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
@@ -99,10 +112,11 @@ extension TPMKeyStore {
       }
       (device, fresh) = try await provision(thread, records, boot, log)
     case nil: (device, fresh) = try await provision(thread, records, boot, log)
+    case .removing, .decommissioned: throw .failed(FormerKeyStore.reason)
     }
     let waiting = WaitingKeyStore(
       thread: thread, board: board, device: device, gate: device.boot.map { BootGate($0, approvals) }, binding: boot,
-      records: records, log: log)
+      records: records, isLeaving: isLeaving, log: log)
     do throws(KeyStoreError) {
       // What has just been sealed for boots that are not approved yet is in hand all the same.
       let (store, secret) =
@@ -115,6 +129,10 @@ extension TPMKeyStore {
     } catch .bootState(let reason) {
       return .waiting(waiting, reason: reason)
     }
+  }
+
+  static func record(_ records: any DeviceRecordStore) async throws(KeyStoreError) -> DeviceRecord? {
+    try decode(try await load(records))
   }
 
   private static func decode(_ bytes: [UInt8]?) throws(KeyStoreError) -> DeviceRecord? {

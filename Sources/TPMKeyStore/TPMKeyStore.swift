@@ -39,6 +39,10 @@ package final class TPMKeyStore: KeyStore {
   private let retries: NVIndex
   /// Where the device secret is bound to the machine's boot.
   let gate: BootGate?
+  /// Whether the device's decommissioning had begun before this start.
+  package let isLeaving: Bool
+  /// Once it is true, nothing is signed or made for a caller any more.
+  private let isRetired = Lock(false)
   private let era: Lock<Era>
   /// Made by ``makeDeviceSecret(caller:presence:)``, until ``adopt(_:)``.
   private let nextEra = Lock<Era?>(nil)
@@ -56,8 +60,9 @@ package final class TPMKeyStore: KeyStore {
 
   init(
     thread: TPMThread, board: StatusBoard, device: SealedDevice, payload: SealedPayload, auditKey: AuditKey,
-    gate: BootGate?
+    gate: BootGate?, isLeaving: Bool = false
   ) {
+    self.isLeaving = isLeaving
     self.auditKey = auditKey
     self.gate = gate
     anchorIndex = device.indices.anchor(payload.indexAuthorization)
@@ -83,7 +88,7 @@ package final class TPMKeyStore: KeyStore {
     thread.status(board)
   }
 
-  /// Asks the TPM for its own state: one command.
+  /// Asks the TPM for its own state: two commands.
   package func condition() async throws(KeyStoreError) -> TPMCondition {
     try await thread.condition()
   }
@@ -250,7 +255,13 @@ package final class TPMKeyStore: KeyStore {
 
   /// What was asked for before a reset is not done after it.
   func check(_ era: Era) throws(KeyStoreError) {
+    guard !isRetired.withLock({ $0 }) else { throw .failed("this runner is being decommissioned") }
     guard era === currentEra else { throw .failed("a reset has come in between") }
+  }
+
+  /// Refuses what waits for the TPM, and all that comes later, to everyone but the audit log.
+  package func retire() {
+    isRetired.withLock { $0 = true }
   }
 
   func authorization(_ binding: KeyBinding, in era: Era) throws(KeyStoreError) -> SharedSecret {
@@ -308,14 +319,15 @@ extension TPMThread {
 
   func condition() async throws(KeyStoreError) -> TPMCondition {
     try await perform(for: .daemon) { device throws(KeyStoreError) in
-      let health = try device.withTPM { tpm throws in
-        try tpm.withContext { context throws(TPMError) in try context.health() }
+      let (health, boots) = try device.withTPM { tpm throws in
+        try tpm.withContext { context throws(TPMError) in (try context.health(), try context.boots()) }
       }
       return TPMCondition(
         lockoutCounter: health.lockoutCounter, maximumFailures: health.maximumFailures,
         lockoutInterval: health.lockoutInterval, isInLockout: health.isInLockout,
         isOwnerAuthorized: health.isOwnerAuthorized, transientSlots: health.transientSlots,
-        persistentSlots: health.persistentSlots)
+        persistentSlots: health.persistentSlots, counterSlots: health.counterSlots, resetCount: boots.resetCount,
+        restartCount: boots.restartCount, isClockSafe: boots.isClockSafe)
     }
   }
 }

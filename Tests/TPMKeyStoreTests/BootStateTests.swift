@@ -45,6 +45,7 @@ import WebAuthn
       await store.stop()
       return nil
     case .waiting(let store, let reason): return (store, reason)
+    case .former: throw StoreError.unavailable("decommissioned")
     }
   }
 

@@ -35,12 +35,22 @@ import Testing
     secret: WrappedObject(publicArea: [1, 2, 3], privateArea: [UInt8](repeating: 4, count: 200)),
     auditKey: WrappedObject(publicArea: [5, 6], privateArea: [UInt8](repeating: 8, count: 100)), firstAnchor: 77)
 
+  private var former: FormerDevice {
+    FormerDevice(
+      parentHandle: sealed.parentHandle, parentName: sealed.parentName, indices: sealed.indices,
+      auditKey: [UInt8](repeating: 5, count: 91), firstAnchor: 1 << 40, anchor: .max, sequence: 3,
+      hash: [UInt8](repeating: 6, count: 32))
+  }
+
   @Test func recordsComeBack() {
     var bound = sealed
     bound.boot = BootPolicy(
       x: [UInt8](repeating: 1, count: 32), y: [UInt8](repeating: 2, count: 32), pcrs: [4],
       reference: [UInt8](repeating: 3, count: 32))
-    for record in [DeviceRecord.sealed(sealed), .sealed(bound), .provisioning(sealed.indices)] {
+    for record in [
+      DeviceRecord.sealed(sealed), .sealed(bound), .provisioning(sealed.indices), .decommissioning(bound),
+      .removing(former), .decommissioned(former),
+    ] {
       #expect(DeviceRecord.decode(record.encoded()) == record)
     }
     let object = WrappedObject(publicArea: [1], privateArea: [])
@@ -54,7 +64,9 @@ import Testing
       x: [UInt8](repeating: 1, count: 32), y: [UInt8](repeating: 2, count: 32), pcrs: [4],
       reference: [UInt8](repeating: 3, count: 32))
     let bytes = DeviceRecord.sealed(bound).encoded()
-    for count in 0..<bytes.count { #expect(DeviceRecord.decode(Array(bytes.prefix(count))) == nil) }
+    for bytes in [bytes, DeviceRecord.removing(former).encoded()] {
+      for count in 0..<bytes.count { #expect(DeviceRecord.decode(Array(bytes.prefix(count))) == nil) }
+    }
     #expect(DeviceRecord.decode(bytes + [0]) == nil)
     var random = SeededGenerator()
     print("seed \(random.seed)")
