@@ -31,7 +31,6 @@ CHECKS := --explicit-target-dependency-import-check error
 PROGRAM_OPTIONS := -c release --static-swift-stdlib --disable-local-rpath
 RELEASE := .build/release
 VENV := .venv/bin/python
-BENCH_CREDENTIALS ?= 1000
 
 export SWIFT PYTHON
 
@@ -44,12 +43,13 @@ build:
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersignd
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign-hid
-
-# Figures: ratios to a bare TPM2_Sign loop on the same software TPM in the same run, memory, time to ready. No part of
-# `make test`. BENCH_CREDENTIALS=10000 for the memory with so many.
-bench: demo-prerequisites build
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign-bench
-	$(RELEASE)/countersign-bench $(RELEASE)/countersignd $(BENCH_CREDENTIALS)
+
+# Figures: ratios to a bare TPM2_Sign loop on the same software TPM in the same run, memory, time to ready; about ten
+# minutes, after which docs/performance.* are new. No part of `make test`. QUICK=1 takes one minute and writes no document;
+# BENCH takes more options (countersign bench --help), e.g. BENCH="--parts load --rounds 3".
+bench: demo-prerequisites build
+	$(RELEASE)/countersign-bench $(if $(QUICK),--quick,$(if $(BENCH),,--documents docs)) $(BENCH)
 
 # Software TPM, daemon and command line in a temporary folder; the relying party is py_webauthn.
 demo: demo-prerequisites .venv/installed
