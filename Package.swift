@@ -201,7 +201,7 @@ let package = Package(
         "Attestation", "AuditLog", "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto",
         "Platform", "Policy", "RelyingParty", "Secrets", "TestSupport", "TPMStructures", "WebAuthn",
       ]),
-    tests("BenchmarkingTests", uses: ["Benchmarking", "Platform", "TestSupport", "WebAuthn"]),
+    tests("BenchmarkingTests", uses: ["Benchmarking", "Commands", "Platform", "TestSupport", "WebAuthn"]),
     tests(
       "DaemonTests",
       uses: [

@@ -22,19 +22,10 @@ enum BareLoop {
     }
     let key = try tpm.load(wrapped, under: root)
     defer { tpm.release(key) }
-    let clock = SystemTime()
     let digest = [UInt8](repeating: 0x5a, count: 32)
-    var values: [UInt64] = []
-    let begin = clock.monotonicNanoseconds
-    var now = begin
-    while now - begin < nanoseconds {
-      try ending.check()
-      let before = now
+    return try Samples(for: nanoseconds, ending) {
       _ = try tpm.sign(digest, with: key, scheme: .ecdsaSHA256, authorization: authorization)
-      now = clock.monotonicNanoseconds
-      values.append(now - before)
     }
-    return Samples(values, elapsed: now - begin)
   }
 }
 
@@ -55,18 +46,9 @@ enum DiskLoop {
     let file = try Descriptor(opening: path, flags: O_WRONLY | O_CREAT | O_APPEND)
     defer { unsafe _ = unlink(path) }
     let record = [UInt8](repeating: UInt8(ascii: "x"), count: recordCount)
-    let clock = SystemTime()
-    var values: [UInt64] = []
-    let begin = clock.monotonicNanoseconds
-    var now = begin
-    while now - begin < nanoseconds {
-      try ending.check()
-      let before = now
+    return try Samples(for: nanoseconds, ending) {
       try file.write(record)
       try file.synchronize()
-      now = clock.monotonicNanoseconds
-      values.append(now - before)
     }
-    return Samples(values, elapsed: now - begin)
   }
 }

@@ -61,7 +61,8 @@ struct BenchFolder {
         try BenchFolder.undefine(try indices(program, tcti), tcti)
       } catch {
         throw BenchFailure(
-          "the TPM still holds what the run has defined there (\(error)): countersign bench --clean \(path)")
+          "the TPM may still hold what the run has defined there (\(error)): when it can be reached, "
+            + "countersign bench --clean \(path)")
       }
     }
     for place in [path, "/dev/shm/\(name)", "/dev/shm/\(name)-store"] where isThere(place) {

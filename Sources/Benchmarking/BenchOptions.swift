@@ -84,44 +84,10 @@ struct BenchOptions: Equatable {
     return parts
   }
 
+  /// People run it as `countersign bench`, whose help has the options.
   static let help = """
     Usage: countersign bench [OPTION]...
 
-    Measures what an assertion costs, as ratios to a bare TPM2_Sign loop against the
-    same TPM in the same run. It starts daemons of its own, with a state folder, an
-    audit log, rules and credentials that are made for the run and removed after it:
-    the daemon in service, its policy and its audit log are not touched. Prints the
-    document in Markdown; what it is doing goes to standard error.
-
-      --tpm TCTI              measure this TPM, e.g. device:/dev/tpmrm0; default: a
-                              software TPM, made for the run (needs swtpm)
-      --quick                 about a minute, too short to quote
-      --parts LIST            of load, costs, stores, chips; default: all
-      --rounds N              rounds of each part (5)
-      --stored LIST           sizes of the store (1,1000,100000)
-      --json                  print the result file instead of the document
-      --documents DIR         also write performance.md, performance.svg and
-                              performance.json there
-      --daemon FILE           the countersignd to measure; default: the one installed
-                              with this program
-      --folder DIR            where the run's folder is made (/var/tmp); the audit log
-                              is there, so the disk counts
-      --clean FOLDER          remove what a run has left that was killed: its folder,
-                              and what it has defined in the TPM
-      --version               print the version, then exit
-      -h, --help              print this, then exit
-
-    With --tpm it defines three NV indices and removes them again; it writes to NV as
-    often as some forty starts of the daemon. Everybody who uses the TPM meanwhile
-    disturbs the figures, and is disturbed. A relay can add the latency of chips only
-    to the software TPM. SIGINT ends it in order.
-
-    Examples:
-      countersign bench --quick
-      sudo countersign bench --tpm device:/dev/tpmrm0 --parts load,costs
-      countersign bench --json > result.json
-      sudo countersign bench --clean /var/tmp/countersign-bench-3kd81a
-
-    Exit status: 0 done, 1 failure, 2 usage.
+    This program measures for countersign bench: see countersign bench --help.
     """
 }

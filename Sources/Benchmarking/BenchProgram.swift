@@ -28,7 +28,7 @@ package enum BenchProgram {
       case .run: return try measure(options)
       }
     } catch is Interrupted {
-      return ServiceProcess.complain(.failure, "interrupted: everything that the run has made is removed")
+      return ServiceProcess.complain(.failure, "interrupted, before there were figures")
     } catch {
       return ServiceProcess.complain(.failure, "\(error)")
     }
@@ -43,8 +43,13 @@ package enum BenchProgram {
     let folder = try BenchFolder(in: options.parent, tcti: options.tcti)
     let outcome = Result { try measure(options, program, folder, ending) }
     // Whatever has happened.
-    try folder.remove(program: program)
+    let removal = Result { try folder.remove(program: program) }
+    if case .failure(let error) = outcome {
+      if case .failure(let another) = removal { say("\(another)") }
+      throw error
+    }
     try publish(try outcome.get(), options)
+    try removal.get()
     return .done
   }
 
@@ -84,11 +89,8 @@ package enum BenchProgram {
 
   /// Beside this program, or where the package puts it; else whatever PATH finds.
   private static func installedDaemon() -> String {
-    guard let resolved = unsafe realpath("/proc/self/exe", nil) else { return "countersignd" }
-    defer { unsafe free(resolved) }
-    let own = unsafe String(cString: resolved)
-    let folder = own.lastIndex(of: "/").map { String(own[..<$0]) } ?? ""
-    return [folder + "/countersignd", folder + "/../sbin/countersignd"].first(where: isThere) ?? "countersignd"
+    let folder = OwnProgram.folder ?? ""
+    return [folder + "/countersignd", folder + "/../../sbin/countersignd"].first(where: isThere) ?? "countersignd"
   }
 
   private static func say(_ text: String) {

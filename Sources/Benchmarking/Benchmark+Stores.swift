@@ -6,6 +6,7 @@ private struct Store {
   let directory: String
   var ready: [Double] = []
   var readyWithoutTPM: [Double] = []
+  var first: [Double] = []
   var idle: [Double] = []
   var connected: [Double] = []
   var figures: [Figures] = []
@@ -33,7 +34,7 @@ extension Benchmark {
     return stores.map { store in
       StoreFigures(
         credentials: store.credentials, ready: Spread(store.ready), readyWithoutTPM: Spread(store.readyWithoutTPM),
-        idle: Spread(store.idle), connected: Spread(store.connected),
+        first: Spread(store.first), idle: Spread(store.idle), connected: Spread(store.connected),
         latency: Spread(zip(store.figures, smallest).compactMap { ratio($0.latency, $1.latency) }),
         throughput: Spread(zip(store.figures, smallest).compactMap { ratio($0.throughput, $1.throughput) }))
     }
@@ -76,7 +77,12 @@ extension Benchmark {
     try withDaemon(state) { daemon in
       store.ready.append(Double(daemon.nanosecondsToReady))
       store.idle.append(Double(try daemon.restingBytes(ending)))
-      store.figures.append(try figures([credential], daemon))
+      let begin = SystemTime().monotonicNanoseconds
+      try daemon.jobs.warm([credential], count: 1)
+      let first = Double(SystemTime().monotonicNanoseconds - begin)
+      let figures = try figures([credential], daemon)
+      store.figures.append(figures)
+      ratio(first, figures.latency).map { store.first.append($0) }
       store.connected.append(
         try daemon.jobs.holding(Benchmark.connections, with: credential) { Double(try daemon.residentBytes()) })
     }
@@ -86,11 +92,13 @@ extension Benchmark {
   var name: String { folder.split(separator: "/").last.map(String.init) ?? "countersign-bench" }
 }
 
-/// Copies a folder and what is in it.
+/// Copies what is in a folder into a new one; where something stands already it fails, for in a folder that others can
+/// write to that would be theirs.
 func copy(_ from: String, to place: String) throws {
-  let process = try ChildProcess("cp", arguments: ["-a", "--", from, place], descriptors: [])
+  try makeFolder(place)
+  let process = try ChildProcess("cp", arguments: ["-a", "--", from + "/.", place], descriptors: [])
   process.end(within: 60_000)
-  guard isThere(place) else { throw BenchFailure("a folder could not be copied: is the disk full?") }
+  guard isThere(place + "/credentials.db") else { throw BenchFailure("a store could not be copied: is the disk full?") }
 }
 
 /// Removes a folder and what is in it, where it is there.

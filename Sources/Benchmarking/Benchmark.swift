@@ -111,7 +111,7 @@ extension Benchmark {
   /// Everything that the plan asks for. The first daemon sets the TPM up.
   func run() throws -> Report {
     var report = Report(
-      machine: .live(folder: folder), isQuick: plan == .quick, rounds: plan.rounds,
+      machine: .live(folder: folder), isQuick: plan.isQuick, rounds: plan.rounds,
       time: Timestamp.text(unixMilliseconds: SystemTime().unixMilliseconds), tpm: "", isSoftwareTPM: true)
     progress("registering \(Benchmark.coldKeys) credentials")
     let credentials = try withDaemon(setup()) { daemon in

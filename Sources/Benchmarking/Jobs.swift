@@ -154,17 +154,7 @@ struct Jobs {
 
     /// - Returns: the time of each assertion
     func run(from begin: UInt64, _ nanoseconds: UInt64, _ ending: Interruption) throws -> [UInt64] {
-      let clock = SystemTime()
-      var values: [UInt64] = []
-      var now = clock.monotonicNanoseconds
-      while now - begin < nanoseconds {
-        try ending.check()
-        let before = now
-        try sign()
-        now = clock.monotonicNanoseconds
-        values.append(now - before)
-      }
-      return values
+      try timed(from: begin, for: nanoseconds, ending, sign)
     }
   }
 }

@@ -15,6 +15,8 @@ struct Plan: Equatable {
     var needsRelay: Bool { self == .chips }
   }
 
+  /// Whether its loads are too short to quote.
+  var isQuick = false
   var parts = Set(Part.allCases)
   var rounds = 5
   var clients = [1, 4, 16, 64]
@@ -34,6 +36,7 @@ struct Plan: Equatable {
   /// About a minute: enough to see a change, too short to quote.
   static let quick: Plan = {
     var plan = Plan()
+    plan.isQuick = true
     plan.rounds = 2
     plan.stored = [1, 1000]
     plan.chips = [.flat]

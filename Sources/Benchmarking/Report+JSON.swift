@@ -60,7 +60,8 @@ extension StoreFigures {
   fileprivate var json: JSONValue {
     object([
       "credentials": .integer(Int64(credentials)), "ready": ready?.json, "readyWithoutTPM": readyWithoutTPM?.json,
-      "resident": idle?.json, "residentWith256Connections": connected?.json, "latencyOverSmallest": latency?.json,
+      "firstAssertion": first?.json, "resident": idle?.json, "residentWith256Connections": connected?.json,
+      "latencyOverSmallest": latency?.json,
       "throughputOverSmallest": throughput?.json,
     ])
   }

@@ -33,7 +33,7 @@ struct Row: Equatable {
   var latencyRatio: Spread? { spread { ratio($0.load.percentile(0.5), $0.bare.percentile(0.5)) } }
   /// Median latency over the slower of the two that one client waits for at the same time, the TPM and the disk.
   var latencyOverSlower: Spread? {
-    guard clients == 1 else { return nil }
+    guard clients == 1, variant != Report.inMemory else { return nil }
     return spread { ratio($0.load.percentile(0.5), max($0.bare.percentile(0.5), $0.disk.percentile(0.5))) }
   }
   /// Assertions over bare signatures of the same time.
@@ -77,6 +77,8 @@ struct StoreFigures: Equatable {
   let ready: Spread?
   /// The same without the time that the TPM took; nil where no relay could measure it.
   let readyWithoutTPM: Spread?
+  /// The first assertion after the start, whose key is not loaded, over the median of those with the key loaded.
+  let first: Spread?
   /// Bytes of resident memory after the start.
   let idle: Spread?
   /// Bytes with 256 connections that have signed.

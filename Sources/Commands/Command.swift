@@ -7,6 +7,7 @@ enum Command: String, CaseIterable {
   case doctor
   case completion
   case metrics
+  case bench
   case rotate
   case credentialList = "credential list"
   case credentialShow = "credential show"
@@ -50,6 +51,8 @@ enum Command: String, CaseIterable {
     case .rotate:
       [.replaces, .input, .output, .origin, .pinFile, .pinCredential, .adminSocket, .socket, .timeout]
     case .metrics: [.output, .adminSocket, .timeout]
+    // Taken apart by the program that they are handed to.
+    case .bench: []
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
     case .credentialDelete: [.yes, .json, .output, .adminSocket, .timeout]
@@ -130,6 +133,9 @@ enum Command: String, CaseIterable {
   /// Whether it takes any number of file names.
   var takesFiles: Bool { self == .auditShow || self == .auditVerify }
 
+  /// Whether another program gets its words as they are.
+  var isHandedOver: Bool { self == .bench }
+
   /// How complaints begin.
   var complaint: String {
     switch self {
@@ -141,6 +147,7 @@ enum Command: String, CaseIterable {
     case .completion: "cannot make a completion"
     case .rotate: "cannot rotate the credential"
     case .metrics: "cannot get the daemon's metrics"
+    case .bench: "cannot measure"
     case .credentialList: "cannot list credentials"
     case .credentialShow: "cannot show the credential"
     case .credentialDelete: "cannot delete the credential"
@@ -183,6 +190,7 @@ enum Command: String, CaseIterable {
     case .completion: try Commands.completion(context)
     case .rotate: try Commands.rotate(context)
     case .metrics: try Commands.metrics(context)
+    case .bench: try Commands.bench(context)
     case .credentialList: try Commands.listCredentials(context)
     case .credentialShow: try Commands.showCredential(context)
     case .credentialDelete: try Commands.deleteCredential(context)

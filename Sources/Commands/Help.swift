@@ -9,6 +9,7 @@ enum Help {
     case .doctor: doctor
     case .completion: completion
     case .metrics: metrics
+    case .bench: bench
     case .rotate: rotate
     case .credentialList: credentialList
     case .credentialShow: credentialShow
@@ -58,6 +59,7 @@ enum Help {
       rotate                make a credential that takes another one's place (for the
                             operator)
       metrics               print the daemon's metrics (for the operator)
+      bench                 measure what an assertion costs on this machine
       credential list       list the credentials (for the operator)
       credential show       show one of them
       credential delete     remove one of them
