@@ -35,14 +35,6 @@ struct Benchmark {
     return try body(daemon)
   }
 
-  func disk(_ nanoseconds: UInt64) throws -> Samples {
-    try DiskLoop.run(folder: folder, nanoseconds: nanoseconds, ending)
-  }
-
-  func bare(_ tcti: String, _ nanoseconds: UInt64) throws -> Samples {
-    try BareLoop.run(tcti: tcti, nanoseconds: nanoseconds, ending)
-  }
-
   /// One load, without the bare loop.
   func load(
     _ daemon: DaemonProcess, _ credentials: [[UInt8]], _ keys: Keys, clients: Int, _ nanoseconds: UInt64
@@ -65,33 +57,41 @@ struct Benchmark {
     return Benchmarking.fairness(result.counts)
   }
 
-  /// Every load of `wanted` in each of `rounds` rounds, the bare loop before and after.
+  /// Every load of a series in each of its rounds, the bare loop before and after.
+  ///
+  /// - Parameters:
+  ///   - series: the loads
+  ///   - around: lends each measurement to who wants to look before and after it
+  /// - Returns: a row for each load
+  /// - Throws: ``Interrupted``, ``BenchFailure``, and the errors of TPM, client and system
   func measure(
-    _ wanted: [(keys: Keys, clients: Int)], _ credentials: [[UInt8]], _ setup: DaemonSetup, rounds: Int,
-    _ nanoseconds: UInt64, bareNanoseconds: UInt64, stored: Int, variant: String?, _ name: String,
-    around: (DaemonProcess, Keys, Int, () throws -> Void) throws -> Void = { _, _, _, body in try body() }
+    _ series: Series,
+    around: (DaemonProcess, Series.Load, () throws -> Void) throws -> Void = { _, _, body in try body() }
   ) throws -> [Row] {
-    var measured = wanted.map { _ in [(LoadResult, UInt64)]() }
+    var measured = series.loads.map { _ in [(LoadResult, UInt64)]() }
     var bares: [Samples] = []
     var disks: [Samples] = []
-    for round in 1...rounds {
-      progress("\(name), round \(round) of \(rounds): bare TPM2_Sign")
-      let before = (bare: try bare(setup.tcti, bareNanoseconds), disk: try disk(bareNanoseconds / 4))
-      try withDaemon(setup) { daemon in
-        for (index, one) in wanted.enumerated() {
-          progress("\(name), round \(round) of \(rounds): \(one.clients) clients, \(one.keys.rawValue)")
-          try daemon.jobs.warm(one.keys == .cold ? credentials : [credentials[0]], count: Benchmark.warming)
-          try around(daemon, one.keys, one.clients) {
-            measured[index].append(try load(daemon, credentials, one.keys, clients: one.clients, nanoseconds))
+    for round in 1...series.rounds {
+      let place = "\(series.variant ?? "load"), round \(round) of \(series.rounds)"
+      progress("\(place): bare TPM2_Sign")
+      let before = (bare: try bare(series), disk: try disk(series))
+      try withDaemon(series.setup) { daemon in
+        for (index, one) in series.loads.enumerated() {
+          progress("\(place): \(one.clients) clients, \(one.keys.rawValue)")
+          let first = one.keys == .cold ? series.credentials : [series.credentials[0]]
+          try daemon.jobs.warm(first, count: Benchmark.warming)
+          try around(daemon, one) {
+            measured[index].append(
+              try load(daemon, series.credentials, one.keys, clients: one.clients, series.nanoseconds))
           }
         }
       }
-      bares.append(before.bare.joined(try bare(setup.tcti, bareNanoseconds)))
-      disks.append(before.disk.joined(try disk(bareNanoseconds / 4)))
+      bares.append(before.bare.joined(try bare(series)))
+      disks.append(before.disk.joined(try disk(series)))
     }
-    return zip(wanted, measured).map { one, results in
+    return zip(series.loads, measured).map { one, results in
       Row(
-        keys: one.keys, clients: one.clients, stored: stored, variant: variant,
+        keys: one.keys, clients: one.clients, stored: series.credentials.count, variant: series.variant,
         rounds: results.enumerated().map { round, result in
           Round(
             bare: bares[round], disk: disks[round], load: result.0.samples,
@@ -99,6 +99,33 @@ struct Benchmark {
         })
     }
   }
+
+  private func bare(_ series: Series) throws -> Samples {
+    try BareLoop.run(tcti: series.setup.tcti, nanoseconds: series.bareNanoseconds, ending)
+  }
+
+  private func disk(_ series: Series) throws -> Samples {
+    try DiskLoop.run(folder: folder, nanoseconds: series.bareNanoseconds / 4, ending)
+  }
+}
+
+/// Loads on daemons of one setup.
+struct Series {
+  struct Load {
+    let keys: Keys
+    let clients: Int
+  }
+
+  let loads: [Load]
+  let credentials: [[UInt8]]
+  let setup: DaemonSetup
+  let rounds: Int
+  /// Of each load.
+  let nanoseconds: UInt64
+  /// Of the bare loop, before and after each round.
+  let bareNanoseconds: UInt64
+  /// As ``Row/variant``.
+  let variant: String?
 }
 
 /// Where nothing but the ratio to another daemon counts.
@@ -131,15 +158,18 @@ extension Benchmark {
   }
 
   private func loads(_ credentials: [[UInt8]], _ report: inout Report) throws {
-    let wanted =
-      plan.clients.map { (Keys.hot, $0) } + plan.clients.map { (Keys.cold, $0) }
-      + plan.clients.filter { $0 > 1 }.map { (Keys.ownEach, $0) }
+    func series(_ loads: [Series.Load], _ setup: DaemonSetup, _ variant: String?) -> Series {
+      Series(
+        loads: loads, credentials: credentials, setup: setup, rounds: plan.rounds, nanoseconds: plan.nanoseconds,
+        bareNanoseconds: plan.bareNanoseconds, variant: variant)
+    }
+    func loads(_ keys: Keys, _ clients: [Int]) -> [Series.Load] { clients.map { Series.Load(keys: keys, clients: $0) } }
+
+    let hot = loads(.hot, plan.clients)
+    let others = loads(.cold, plan.clients) + loads(.ownEach, plan.clients.filter { $0 > 1 })
     var records: [Double] = []
-    report.rows += try measure(
-      wanted, credentials, setup(), rounds: plan.rounds, plan.nanoseconds, bareNanoseconds: plan.bareNanoseconds,
-      stored: Benchmark.coldKeys, variant: nil, "load"
-    ) { daemon, keys, clients, body in
-      guard keys == .hot, clients == 16 else { return try body() }
+    report.rows += try measure(series(hot + others, setup(), nil)) { daemon, load, body in
+      guard load.keys == .hot, load.clients == 16 else { return try body() }
       let before = try daemon.status()
       try body()
       let after = try daemon.status()
@@ -148,10 +178,8 @@ extension Benchmark {
     }
     report.recordsPerSynchronization = Spread(records)
     try withMemory { memory in
-      report.rows += try measure(
-        plan.clients.map { (Keys.hot, $0) }, credentials, setup { $0.auditLog = memory + "/audit.jsonl" },
-        rounds: plan.rounds, plan.nanoseconds, bareNanoseconds: plan.bareNanoseconds, stored: Benchmark.coldKeys,
-        variant: Report.inMemory, Report.inMemory)
+      let inMemory = setup { $0.auditLog = memory + "/audit.jsonl" }
+      report.rows += try measure(series(hot, inMemory, Report.inMemory))
     }
   }
 
@@ -239,10 +267,12 @@ extension Benchmark {
     defer { relay.imitate(.none) }
     for chip in plan.chips {
       relay.imitate(chip)
-      let wanted = plan.clients.filter { $0 != 4 }.map { (Keys.hot, $0) } + [(Keys.cold, 16)]
+      let hot = plan.clients.filter { $0 != 4 }.map { Series.Load(keys: .hot, clients: $0) }
       rows += try measure(
-        wanted, credentials, setup { $0.tcti = relay.tcti }, rounds: plan.chipRounds, plan.chipNanoseconds,
-        bareNanoseconds: plan.chipNanoseconds / 2, stored: Benchmark.coldKeys, variant: chip.name, chip.name)
+        Series(
+          loads: hot + [Series.Load(keys: .cold, clients: 16)], credentials: credentials,
+          setup: setup { $0.tcti = relay.tcti }, rounds: plan.chipRounds, nanoseconds: plan.chipNanoseconds,
+          bareNanoseconds: plan.chipNanoseconds / 2, variant: chip.name))
     }
     return rows
   }

@@ -6,6 +6,8 @@ struct MachineDescription: Equatable {
   var processor: String
   var cores: Int
   var kernel: String
+  /// Threads that wanted a processor in the minute before the run: above 0 others were at work.
+  var load: String
   /// nil where there is none.
   var swtpm: String?
   var tss: String?
@@ -22,6 +24,7 @@ struct MachineDescription: Equatable {
       processor: processorModel(String(decoding: information, as: UTF8.self)) ?? "unknown",
       cores: sysconf(Int32(_SC_NPROCESSORS_ONLN)),
       kernel: output(of: "uname", ["-s", "-r", "-m"], folder: folder).map(firstLine) ?? "unknown",
+      load: (try? Descriptor(opening: "/proc/loadavg", flags: O_RDONLY).read(upTo: 256)).map(firstWord) ?? "unknown",
       swtpm: output(of: "swtpm", ["--version"], folder: folder).flatMap(version),
       tss: output(of: "dpkg-query", ["-f", "${Version}\n", "-W", "libtss2-esys*"], folder: folder).flatMap(version),
       compiler: compilerVersion, countersign: CountersignVersion.text)
@@ -57,4 +60,8 @@ struct MachineDescription: Equatable {
 
 private func firstLine(_ text: String) -> String {
   text.split(separator: "\n").first.map(String.init) ?? ""
+}
+
+private func firstWord(_ bytes: [UInt8]) -> String {
+  String(decoding: bytes.prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self)
 }

@@ -30,7 +30,7 @@ enum PlotWriter {
   private static let top = 34.0
   private static let bottom = 34.0
   private static let legendLine = 17.0
-  private static let colors = ["#1b6ca8", "#c8553d", "#3c8d53", "#8356a3", "#b08a1e", "#4a4a4a"]
+  private static let colors = ["#1b6ca8", "#c8553d", "#3c8d53", "#8356a3", "#b08a1e", "#4a4a4a", "#d1709b", "#3aa5a0"]
 
   static func svg(_ plots: [Plot]) -> String {
     let legend = Double(plots.map(\.lines.count).max() ?? 0) * legendLine + 8

@@ -9,7 +9,7 @@ extension Report {
       "rounds": .integer(Int64(rounds)),
       "machine": object([
         "processor": .string(machine.processor), "cores": .integer(Int64(machine.cores)),
-        "kernel": .string(machine.kernel), "swtpm": machine.swtpm.map(JSONValue.string),
+        "kernel": .string(machine.kernel), "load": .string(machine.load), "swtpm": machine.swtpm.map(JSONValue.string),
         "tss": machine.tss.map(JSONValue.string), "compiler": .string(machine.compiler),
         "countersign": .string(machine.countersign),
       ]),

@@ -22,7 +22,7 @@ extension Report {
     if isQuick { lines += ["", "**A quick run: too short to quote.**"] }
     lines += [
       "", "| | |", "|---|---|", "| processor | \(machine.processor), \(counted(machine.cores, "core")) |",
-      "| kernel | \(machine.kernel) |", "| TPM | \(tpm) |",
+      "| kernel | \(machine.kernel) |", "| load average before the run | \(machine.load) |", "| TPM | \(tpm) |",
     ]
     if isSoftwareTPM, let swtpm = machine.swtpm { lines.append("| swtpm | \(swtpm) |") }
     if let tss = machine.tss { lines.append("| tpm2-tss | \(tss) |") }

@@ -22,7 +22,7 @@ private func row(_ keys: Keys, clients: Int, variant: String? = nil, _ rounds: [
 private func report(_ rows: [Row] = []) -> Report {
   Report(
     machine: MachineDescription(
-      processor: "A processor", cores: 2, kernel: "Linux 6.1 x86_64", swtpm: "0.7.1", tss: "3.2.1-3",
+      processor: "A processor", cores: 2, kernel: "Linux 6.1 x86_64", load: "0.05", swtpm: "0.7.1", tss: "3.2.1-3",
       compiler: "6.3.1", countersign: "0.1.0"),
     isQuick: false, rounds: 2, time: "2026-01-02T03:04:05.000Z", tpm: "IBM, SW TPM, software", isSoftwareTPM: true,
     rows: rows)
@@ -108,7 +108,8 @@ struct WriterTests {
   @Test func theDocumentNamesMachineVersionsAndFigures() {
     let text = whole.markdown
     for line in [
-      "| processor | A processor, 2 cores |", "| swtpm | 0.7.1 |", "| tpm2-tss | 3.2.1-3 |", "| Swift | 6.3.1 |",
+      "| processor | A processor, 2 cores |", "| load average before the run | 0.05 |", "| swtpm | 0.7.1 |",
+      "| tpm2-tss | 3.2.1-3 |", "| Swift | 6.3.1 |",
       "| one key, loaded | 1 | 3.00 (2.00–4.00) | 3.00 (2.00–4.00) | 0.38 (0.25–0.50) |",
       "| start of the daemon | 3.00 | GetCapability 2, 0x1ff 1 |",
       "| median latency of 1 client over the bare TPM2_Sign | at most 1.15 | 3.00 (2.00–4.00) | not reached, by 1.85 |",
