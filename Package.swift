@@ -115,12 +115,16 @@ let package = Package(
     room("HIDRelay", uses: ["CBOR", "CLinux", "CTAPHID", "Platform"]),
     room(
       "TPMKeyStore",
-      uses: ["AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn"]),
+      uses: [
+        "Attestation", "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn",
+      ]),
     room(
       "Storage", uses: ["Authenticator", "CBOR", "Crypto", "Database", "Platform", "Policy", "Secrets", "WebAuthn"]),
 
     // Root and the client's side.
-    room("Configuration", uses: ["AuditLog", "IdentityTokens", "Platform", "Policy", "WebAuthn"]),
+    room(
+      "Configuration",
+      uses: ["Attestation", "AuditLog", "Crypto", "IdentityTokens", "Platform", "Policy", "WebAuthn"]),
     room(
       "Daemon",
       uses: [
@@ -165,7 +169,9 @@ let package = Package(
       "CTAPTests", uses: ["CBOR", "CTAP", "Crypto", "Secrets", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
     tests("CTAPHIDTests", uses: ["CTAPHID", "TestSupport"]),
     tests("PolicyTests", uses: ["Authenticator", "Crypto", "Platform", "Policy"]),
-    tests("ConfigurationTests", uses: ["AuditLog", "Configuration", "Platform", "Policy", "TestSupport"]),
+    tests(
+      "ConfigurationTests",
+      uses: ["Attestation", "AuditLog", "Configuration", "Crypto", "Platform", "Policy", "TestSupport", "WebAuthn"]),
     tests("AuditLogTests", uses: ["AuditLog", "CLinux", "Crypto", "Platform", "TestSupport", "WebAuthn"]),
     tests(
       "AuthenticatorTests",
@@ -190,8 +196,8 @@ let package = Package(
     tests(
       "TPMKeyStoreTests",
       uses: [
-        "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore",
-        "WebAuthn",
+        "Attestation", "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM",
+        "TPMKeyStore", "WebAuthn",
       ]),
     tests("TransportsTests", uses: ["CTAPHID", "Platform", "Policy", "TestSupport", "Transports"]),
     tests("HIDRelayTests", uses: ["CBOR", "CLinux", "CTAPHID", "HIDRelay", "Platform", "TestSupport"]),

@@ -48,13 +48,16 @@ package enum KeyStoreError: Error, Equatable, Sendable {
   case cancelled
   /// The signature counter has reached 2^32 - 1.
   case counterExhausted
+  /// The machine has not booted as the operator has approved, so that the TPM gives nothing out; the text says what
+  /// differs.
+  case bootState(String)
 }
 
 extension KeyStoreError: CustomStringConvertible {
   /// The operator's text.
   package var description: String {
     switch self {
-    case .unavailable(let text), .failed(let text): text
+    case .unavailable(let text), .failed(let text), .bootState(let text): text
     case .unsupportedAlgorithm: "the TPM cannot do this algorithm"
     case .busy: "too many requests are waiting for the TPM"
     case .cancelled: "cancelled"
@@ -146,11 +149,14 @@ package struct InstalledAttestation: Equatable, Sendable {
   package var tpm: [[UInt8]]
   /// For statements of format `packed`; DER.
   package var packed: [[UInt8]]
+  /// For enterprise attestation, of format `packed`; DER.
+  package var enterprise: [[UInt8]]
 
-  package init(key: [UInt8], tpm: [[UInt8]], packed: [[UInt8]]) {
+  package init(key: [UInt8], tpm: [[UInt8]], packed: [[UInt8]], enterprise: [[UInt8]]) {
     self.key = key
     self.tpm = tpm
     self.packed = packed
+    self.enterprise = enterprise
   }
 }
 

@@ -96,6 +96,16 @@ package struct AdminClient {
     try ask(["request": "attestationInstall", "file": .string(AdminClient.text(file))], until: deadline)
   }
 
+  /// How the machine has booted, in `file`.
+  package func bootState(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "bootState"], until: deadline)
+  }
+
+  /// Gives the daemon an approval; the same as it is then, in `file`.
+  package func approveBoot(_ file: JSONValue, until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "bootApprove", "file": .string(AdminClient.text(file))], until: deadline)
+  }
+
   private static func text(_ file: JSONValue) -> String { String(decoding: file.serialized(), as: UTF8.self) }
 
   /// `credential` as it is then, unless there is none with that ID.

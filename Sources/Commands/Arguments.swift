@@ -63,6 +63,7 @@ struct Arguments {
     case country = "--country"
     case days = "--days"
     case passphraseFile = "--passphrase-file"
+    case pcr = "--pcr"
     case help = "--help"
 
     var takesValue: Bool { ![.json, .yes, .deviceBound, .requireClaims, .help].contains(self) }

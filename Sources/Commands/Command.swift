@@ -26,6 +26,10 @@ enum Command: String, CaseIterable {
   case attestationInstall = "attestation install"
   case attestationEnroll = "attestation enroll"
   case attestationMetadata = "attestation metadata"
+  case bootKey = "pcr key"
+  case bootShow = "pcr show"
+  case bootAllow = "pcr allow"
+  case bootInstall = "pcr install"
   case authorityInit = "ca init"
   case authorityIssue = "ca issue"
   case authorityList = "ca list"
@@ -73,6 +77,10 @@ enum Command: String, CaseIterable {
     case .attestationInstall: [.input, .adminSocket, .timeout]
     case .attestationEnroll: [.authority, .days, .passphraseFile, .adminSocket, .timeout]
     case .attestationMetadata: [.root, .output, .socket, .adminSocket, .timeout]
+    case .bootKey: [.key, .passphraseFile, .output]
+    case .bootShow: [.json, .output, .adminSocket, .timeout]
+    case .bootAllow: [.key, .passphraseFile, .input, .pcr, .output, .adminSocket, .timeout]
+    case .bootInstall: [.input, .output, .adminSocket, .timeout]
     case .authorityInit: [.authority, .organization, .country, .passphraseFile]
     case .authorityIssue: [.authority, .input, .output, .days, .passphraseFile]
     case .authorityList: [.authority, .json, .output]
@@ -121,6 +129,7 @@ enum Command: String, CaseIterable {
     case .policyExplain: [.group, .claim]
     case .grantCreate: [.claim, .relyingPartyID]
     case .attestationMetadata: [.root]
+    case .bootAllow: [.pcr]
     case .verifyRegistration: [.root, .revocationList, .aaguid, .vendor, .format, .topOrigin]
     case .verifyAssertion: [.topOrigin]
     default: []
@@ -165,6 +174,10 @@ enum Command: String, CaseIterable {
     case .attestationInstall: "cannot install the certificates"
     case .attestationEnroll: "cannot enrol"
     case .attestationMetadata: "cannot make the metadata statement"
+    case .bootKey: "cannot make the approval key"
+    case .bootShow: "cannot show the boot state"
+    case .bootAllow: "cannot approve the boot"
+    case .bootInstall: "cannot install the approval"
     case .authorityInit: "cannot make the authority"
     case .authorityIssue: "cannot issue"
     case .authorityList: "cannot list certificates"
@@ -208,6 +221,10 @@ enum Command: String, CaseIterable {
     case .attestationInstall: try Commands.installCertificates(context)
     case .attestationEnroll: try Commands.enrol(context)
     case .attestationMetadata: try Commands.metadata(context)
+    case .bootKey: try Commands.makeApprovalKey(context)
+    case .bootShow: try Commands.showBootState(context)
+    case .bootAllow: try Commands.approveBoot(context)
+    case .bootInstall: try Commands.installApproval(context)
     case .authorityInit: try Commands.makeAuthority(context)
     case .authorityIssue: try Commands.issue(context)
     case .authorityList: try Commands.listCertificates(context)
@@ -228,6 +245,7 @@ enum Command: String, CaseIterable {
 enum CommandGroup: String {
   case audit
   case attestation
+  case boot = "pcr"
   case authority = "ca"
   case credential
   case pin
@@ -240,6 +258,7 @@ enum CommandGroup: String {
     switch self {
     case .audit: ["show", "verify", "key"]
     case .attestation: ["request", "respond", "install", "enroll", "metadata"]
+    case .boot: ["key", "show", "allow", "install"]
     case .authority: ["init", "issue", "list", "revoke", "crl"]
     case .credential: ["list", "show", "delete", "disable", "enable", "rename"]
     case .pin: ["set", "change", "status"]
@@ -256,6 +275,7 @@ enum CommandGroup: String {
     switch self {
     case .audit: Help.audit
     case .attestation: Help.attestation
+    case .boot: Help.boot
     case .authority: Help.authority
     case .credential: Help.credential
     case .pin: Help.pin

@@ -147,7 +147,7 @@ private func confirm(_ credential: [String: JSONValue], _ context: CommandContex
 private let order = [
   "id", "label", "state", "rpId", "rpIdHash", "rpName", "userName", "userDisplayName", "userHandle", "discoverable",
   "createdAt",
-  "algorithm", "publicKey", "credProtect", "extensions", "signatureCounter",
+  "algorithm", "publicKey", "credProtect", "extensions", "signatureCounter", "bootState",
 ]
 
 private func table(of credential: [String: JSONValue]) -> Table {

@@ -27,6 +27,10 @@ enum Help {
     case .attestationRespond: attestationRespond
     case .attestationInstall: attestationInstall
     case .attestationEnroll: attestationEnroll
+    case .bootKey: bootKey
+    case .bootShow: bootShow
+    case .bootAllow: bootAllow
+    case .bootInstall: bootInstall
     case .attestationMetadata: attestationMetadata
     case .authorityInit: authorityInit
     case .authorityIssue: authorityIssue
@@ -77,6 +81,10 @@ enum Help {
       attestation install   put its certificates into service
       attestation enroll    all three, where authority and runner are one machine
       attestation metadata  print a FIDO metadata statement for relying parties
+      pcr key               make a key that approves boots (offline, without a TPM)
+      pcr show              show how the machine has booted (for the operator)
+      pcr allow             approve a boot, on the operator's machine or here
+      pcr install           give the daemon an approval
       ca init               make an attestation authority (offline, without a TPM)
       ca issue              answer a runner's request or response
       ca list               list what was issued

@@ -52,8 +52,14 @@ package enum CountersignDaemon {
     _ configured: Configured, _ passed: [PassedDescriptor], _ signals: SignalDescriptor
   ) async -> ExitCode {
     do {
-      let daemon = try await RunningDaemon.start(configured, passed: passed)
-      await daemon.serve(until: signals)
+      let (events, sink) = AsyncStream.makeStream(of: DaemonEvent.self)
+      Task {
+        for await signal in SignalStream.make(signals) { sink.yield(.signal(signal)) }
+        sink.finish()
+      }
+      if let daemon = try await RunningDaemon.start(configured, passed: passed, until: events, sink) {
+        await daemon.serve(until: events)
+      }
       return .done
     } catch let error as ConfigurationError {
       return ServiceProcess.complain(.usage, "\(error)")

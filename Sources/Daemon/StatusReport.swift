@@ -76,5 +76,7 @@ struct StatusReport: Codable, Equatable {
   /// nil where the store cannot be read.
   var credentials: Int?
   var tpm: TPM
+  /// Whether the machine has booted as approved, in words; nil where the TPM did not say so in time.
+  var bootState: String?
   var auditLog: AuditLog
 }

@@ -1,3 +1,4 @@
+internal import Attestation
 internal import TPM
 
 /// What the key store keeps in the ``DeviceRecordStore``. Nothing in it is secret: the sealed part only the TPM opens.
@@ -47,11 +48,13 @@ struct SealedDevice: Equatable {
   var auditKey: WrappedObject
   /// The anchor when that key was made.
   var firstAnchor: UInt64
+  /// The boots in which the TPM opens the secret; nil for every boot.
+  var boot: BootPolicy?
 }
 
 extension DeviceRecord {
   private static let magic: [UInt8] = Array("CSDR".utf8)
-  private static let version: UInt8 = 3
+  private static let version: UInt8 = 4
   static let tagCount = 32
 
   func encoded() -> [UInt8] {
@@ -73,6 +76,7 @@ extension DeviceRecord {
       writer.string(device.auditKey.privateArea)
       writer.integer(UInt32(truncatingIfNeeded: device.firstAnchor >> 32))
       writer.integer(UInt32(truncatingIfNeeded: device.firstAnchor))
+      writer.bootPolicy(device.boot)
     }
     return writer.bytes
   }
@@ -84,7 +88,8 @@ extension DeviceRecord {
     writer.string(indices.tag)
   }
 
-  /// Whether it is of a version before this one: 1 had no retry record, 2 no audit key, and no release wrote them.
+  /// Whether it is of a version before this one: 1 had no retry record, 2 no audit key, 3 no boot
+  /// policy, and no release wrote them.
   static func isOfEarlierVersion(_ bytes: [UInt8]) -> Bool {
     (1..<version).contains { (number: UInt8) in bytes.starts(with: magic + [number]) }
   }
@@ -123,13 +128,13 @@ extension DeviceRecord {
       let privateArea = reader.string(upTo: 2048),
       let auditPublicArea = reader.string(upTo: 1024),
       let auditPrivateArea = reader.string(upTo: 2048),
-      let high = reader.integer(), let low = reader.integer()
+      let high = reader.integer(), let low = reader.integer(), let boot = reader.bootPolicy()
     else { return nil }
     return SealedDevice(
       parentHandle: parentHandle, parentName: parentName, indices: indices,
       secret: WrappedObject(publicArea: publicArea, privateArea: privateArea),
       auditKey: WrappedObject(publicArea: auditPublicArea, privateArea: auditPrivateArea),
-      firstAnchor: UInt64(high) << 32 | UInt64(low))
+      firstAnchor: UInt64(high) << 32 | UInt64(low), boot: boot.policy)
   }
 }
 

@@ -1,3 +1,4 @@
+internal import Attestation
 package import AuditLog
 package import Authenticator
 internal import Crypto
@@ -36,6 +37,8 @@ package final class TPMKeyStore: KeyStore {
   let anchorIndex: NVIndex
   let counter: NVIndex
   private let retries: NVIndex
+  /// Where the device secret is bound to the machine's boot.
+  let gate: BootGate?
   private let era: Lock<Era>
   /// Made by ``makeDeviceSecret(caller:presence:)``, until ``adopt(_:)``.
   private let nextEra = Lock<Era?>(nil)
@@ -52,9 +55,11 @@ package final class TPMKeyStore: KeyStore {
   }
 
   init(
-    thread: TPMThread, board: StatusBoard, device: SealedDevice, payload: SealedPayload, auditKey: AuditKey
+    thread: TPMThread, board: StatusBoard, device: SealedDevice, payload: SealedPayload, auditKey: AuditKey,
+    gate: BootGate?
   ) {
     self.auditKey = auditKey
+    self.gate = gate
     anchorIndex = device.indices.anchor(payload.indexAuthorization)
     self.thread = thread
     self.board = board
@@ -75,23 +80,12 @@ package final class TPMKeyStore: KeyStore {
 
   /// The state of the TPM, without asking it.
   package var status: TPMStatus {
-    var status = board.status
-    status.queueLength = thread.queueLength
-    return status
+    thread.status(board)
   }
 
   /// Asks the TPM for its own state: one command.
   package func condition() async throws(KeyStoreError) -> TPMCondition {
-    try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
-      let health = try device.withTPM { tpm throws in
-        try tpm.withContext { context throws(TPMError) in try context.health() }
-      }
-      return TPMCondition(
-        lockoutCounter: health.lockoutCounter, maximumFailures: health.maximumFailures,
-        lockoutInterval: health.lockoutInterval, isInLockout: health.isInLockout,
-        isOwnerAuthorized: health.isOwnerAuthorized, transientSlots: health.transientSlots,
-        persistentSlots: health.persistentSlots)
-    }
+    try await thread.condition()
   }
 
   package var algorithms: [COSEAlgorithm] { board.algorithms }
@@ -103,11 +97,14 @@ package final class TPMKeyStore: KeyStore {
     guard algorithms.contains(algorithm) else { throw .unsupportedAlgorithm }
     let era = currentEra
     let authorization = try authorization(binding, in: era)
+    let policy = try keyPolicy(presence)
     let (wrapped, publicKey) = try await thread.perform(
       for: caller.workSource, patience: thread.limits.patienceForKeys
     ) { [self] device throws(KeyStoreError) in
       try check(era)
-      return try device.withTPM { tpm throws in try tpm.createKey(algorithm.kind, authorization: authorization) }
+      return try device.withTPM { tpm throws in
+        try tpm.createKey(algorithm.kind, authorization: authorization, policy: policy)
+      }
     }
     return (
       CredentialKey(algorithm: algorithm, binding: binding, blob: KeyBlob.encode(wrapped)),
@@ -129,10 +126,16 @@ package final class TPMKeyStore: KeyStore {
     guard let object = KeyBlob.decode(key.blob) else { throw .failed("the credential's key is damaged") }
     let era = currentEra
     let authorization = try authorization(key.binding, in: era)
+    let gate = try gate(of: object)
     let signature = try await thread.perform(for: caller.workSource) { [self] device throws(KeyStoreError) in
       try check(era)
       return try device.withTPM { tpm throws in
-        try tpm.sign(
+        if let gate {
+          return try tpm.sign(
+            digest, with: object, binding: key.binding, scheme: key.algorithm.scheme, authorization: authorization,
+            through: gate)
+        }
+        return try tpm.sign(
           digest, with: object, binding: key.binding, scheme: key.algorithm.scheme, authorization: authorization)
       }
     }
@@ -189,12 +192,17 @@ package final class TPMKeyStore: KeyStore {
       throw KeyStoreError(any: error)
     }
     let (payload, sealed) = try await thread.perform(for: caller.workSource) {
-      [counter, base = currentEra.payload.counterBase] device throws(KeyStoreError) -> (SealedPayload, WrappedObject) in
+      [counter, boot = self.device.boot, base = currentEra.payload.counterBase] device throws(KeyStoreError) -> (
+        SealedPayload, WrappedObject
+      ) in
       // Every block after this one is of a greater reading.
       let payload = SealedPayload(
         secret: fresh, indexAuthorization: counter.authorization,
         counterBase: CounterLease.baseAfterReset(reading: try device.read(counter), base: base))
-      return (payload, try device.withTPM { tpm throws in try tpm.seal(try payload.encoded()) })
+      return (
+        payload,
+        try device.withTPM { tpm throws in try tpm.seal(try payload.encoded(), policy: boot?.authorizedPolicy) }
+      )
     }
     nextEra.withLock { $0 = Era(payload) }
     var record = device
@@ -287,6 +295,27 @@ extension CredentialPublicKey {
     case .rsa(let modulus, let exponent):
       let bytes = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: exponent >> $0) }
       self = .rs256(modulus: modulus, exponent: Array(bytes.drop { $0 == 0 }))
+    }
+  }
+}
+
+extension TPMThread {
+  func status(_ board: StatusBoard) -> TPMStatus {
+    var status = board.status
+    status.queueLength = queueLength
+    return status
+  }
+
+  func condition() async throws(KeyStoreError) -> TPMCondition {
+    try await perform(for: .daemon) { device throws(KeyStoreError) in
+      let health = try device.withTPM { tpm throws in
+        try tpm.withContext { context throws(TPMError) in try context.health() }
+      }
+      return TPMCondition(
+        lockoutCounter: health.lockoutCounter, maximumFailures: health.maximumFailures,
+        lockoutInterval: health.lockoutInterval, isInLockout: health.isInLockout,
+        isOwnerAuthorized: health.isOwnerAuthorized, transientSlots: health.transientSlots,
+        persistentSlots: health.persistentSlots)
     }
   }
 }

@@ -12,6 +12,7 @@ import Testing
     " completion", " attestation", " attestation request", " attestation respond",
     " attestation install",
     " attestation enroll", " attestation metadata", " ca", " ca init", " ca issue", " ca list", " ca revoke", " ca crl",
+    " pcr", " pcr key", " pcr show", " pcr allow", " pcr install",
     " policy", " policy check", " policy explain", " grant", " grant create", " grant list", " grant revoke",
   ])
   func helps(command: String) throws {
@@ -78,6 +79,13 @@ import Testing
     ("attestation install", ["--in", "--admin-socket", "--timeout", "--help"]),
     ("attestation enroll", ["--ca", "--passphrase-file", "--days", "--admin-socket", "--timeout", "--help"]),
     ("attestation metadata", ["--root", "--out", "--socket", "--admin-socket", "--timeout", "--help"]),
+    ("pcr key", ["--key", "--passphrase-file", "--out", "--help"]),
+    ("pcr show", ["--json", "--out", "--admin-socket", "--timeout", "--help"]),
+    (
+      "pcr allow",
+      ["--key", "--passphrase-file", "--in", "--pcr", "--out", "--admin-socket", "--timeout", "--help"]
+    ),
+    ("pcr install", ["--in", "--out", "--admin-socket", "--timeout", "--help"]),
     ("ca init", ["--organization", "--country", "--ca", "--passphrase-file", "--help"]),
     ("ca issue", ["--in", "--out", "--days", "--ca", "--passphrase-file", "--help"]),
     ("ca list", ["--ca", "--json", "--out", "--help"]),
