@@ -87,11 +87,17 @@ struct Arguments {
   ///   - operandMayBeMissing: whether it does without
   ///   - lists: what may be there several times
   ///   - takesFiles: whether it takes any number of file names
+  ///   - isHandedOver: whether all words but `--help` are for another program, which ``files`` has then
   /// - Throws: ``CommandFailure`` of status ``ExitCode/usage``
   init(
     _ words: ArraySlice<String>, of command: String, allowing allowed: [Option], operandName: String? = nil,
-    operandMayBeMissing: Bool = false, repeating lists: [Option] = [], takesFiles: Bool = false
+    operandMayBeMissing: Bool = false, repeating lists: [Option] = [], takesFiles: Bool = false,
+    isHandedOver: Bool = false
   ) throws(CommandFailure) {
+    if isHandedOver {
+      if words.contains("--help") || words.contains("-h") { values[.help] = [""] } else { files = Array(words) }
+      return
+    }
     let remedy = "see countersign \(command) --help"
     var words = words
     while let word = words.popFirst() {

@@ -8,6 +8,7 @@ enum Command: String, CaseIterable {
   case completion
   case metrics
   case decommission
+  case bench
   case rotate
   case credentialList = "credential list"
   case credentialShow = "credential show"
@@ -56,6 +57,8 @@ enum Command: String, CaseIterable {
       [.replaces, .input, .output, .origin, .pinFile, .pinCredential, .adminSocket, .socket, .timeout]
     case .metrics: [.output, .adminSocket, .timeout]
     case .decommission: [.yes, .dryRun, .json, .output, .adminSocket, .timeout]
+    // Taken apart by the program that they are handed to.
+    case .bench: []
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
     case .credentialDelete: [.yes, .json, .output, .adminSocket, .timeout]
@@ -141,6 +144,9 @@ enum Command: String, CaseIterable {
   /// Whether it takes any number of file names.
   var takesFiles: Bool { self == .auditShow || self == .auditVerify }
 
+  /// Whether another program gets its words as they are.
+  var isHandedOver: Bool { self == .bench }
+
   /// How complaints begin.
   var complaint: String {
     switch self {
@@ -153,6 +159,7 @@ enum Command: String, CaseIterable {
     case .rotate: "cannot rotate the credential"
     case .metrics: "cannot get the daemon's metrics"
     case .decommission: "the runner is not decommissioned"
+    case .bench: "cannot measure"
     case .credentialList: "cannot list credentials"
     case .credentialShow: "cannot show the credential"
     case .credentialDelete: "cannot delete the credential"
@@ -200,6 +207,7 @@ enum Command: String, CaseIterable {
     case .rotate: try Commands.rotate(context)
     case .metrics: try Commands.metrics(context)
     case .decommission: try Commands.decommission(context)
+    case .bench: try Commands.bench(context)
     case .credentialList: try Commands.listCredentials(context)
     case .credentialShow: try Commands.showCredential(context)
     case .credentialDelete: try Commands.deleteCredential(context)

@@ -9,6 +9,7 @@ enum Help {
     case .doctor: doctor
     case .completion: completion
     case .metrics: metrics
+    case .bench: bench
     case .rotate: rotate
     case .decommission: decommission
     case .credentialList: credentialList
@@ -65,6 +66,7 @@ enum Help {
       metrics               print the daemon's metrics (for the operator)
       decommission          end this runner's service for good: remove every key (for
                             the operator)
+      bench                 measure what an assertion costs on this machine
       credential list       list the credentials (for the operator)
       credential show       show one of them
       credential delete     remove one of them

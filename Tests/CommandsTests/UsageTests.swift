@@ -5,7 +5,7 @@ import Testing
 @Suite struct UsageTests {
   @Test(arguments: [
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
-    " metrics", " rotate", " credential", " credential list", " credential show", " credential delete",
+    " metrics", " bench", " rotate", " credential", " credential list", " credential show", " credential delete",
     " credential disable",
     " credential enable", " credential rename", " pin", " pin set", " pin change",
     " pin status",
@@ -114,6 +114,23 @@ import Testing
       return line.split(separator: " ").first.map(String.init)
     }
     #expect(named == options)
+  }
+
+  @Test func handsItsWordsOver() {
+    let transcript = Transcript()
+    #expect(transcript.run("bench --quick") == .failure)
+    #expect(transcript.errorText.hasPrefix("countersign: cannot measure: the program that measures cannot be run"))
+    var console = transcript.console
+    let handed = Lock<[String]>([])
+    console.handOver = { program, arguments in
+      handed.withLock { $0 = [program] + arguments }
+      return SystemError(call: "execv", code: 13)
+    }
+    #expect(CommandLineProgram.run(["bench", "--parts", "load", "--anything"], console) == .failure)
+    #expect(handed.withLock { $0 } == ["countersign-bench", "--parts", "load", "--anything"])
+    handed.withLock { $0 = [] }
+    #expect(CommandLineProgram.run(["bench", "--json", "--help"], console) == .done)
+    #expect(handed.withLock { $0 }.isEmpty)
   }
 
   @Test func printsItsVersion() {
