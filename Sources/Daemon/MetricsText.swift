@@ -67,6 +67,14 @@ enum MetricsText {
     text.gauge("countersign_tpm_up", "Whether the TPM is connected: 1 or 0.", status.disconnected == nil ? 1 : 0)
     text.gauge("countersign_tpm_queue_length", "Requests that wait for the TPM.", status.queueLength)
     text.gauge("countersign_tpm_loaded_keys", "Keys that are loaded in the TPM.", status.loadedKeys)
+    if let writes = status.writes {
+      text.counter(
+        "countersign_tpm_counter_increments", "Increments of the signature counter since the device was set up.",
+        Int(clamping: writes.signatureCounter))
+      text.counter(
+        "countersign_tpm_anchor_increments", "Increments of the audit log's anchor since the device was set up.",
+        Int(clamping: writes.auditAnchor))
+    }
     text.counter("countersign_tpm_errors", "Errors of the TPM or of the way to it.", status.errors)
     text.counter("countersign_tpm_reconnections", "Times that the TPM was lost and had again.", status.reconnections)
   }

@@ -11,6 +11,16 @@ struct StatusReport: Codable, Equatable {
     var forgetsAfter: UInt32
   }
 
+  /// Writes to the TPM's non-volatile memory, of which it bears a limited number.
+  struct NVWrites: Codable, Equatable {
+    /// Since the device was set up.
+    var signatureCounter: UInt64
+    /// Since the device was set up.
+    var auditAnchor: UInt64
+    /// Since the daemon's start.
+    var retryRecord: UInt64
+  }
+
   struct TPM: Codable, Equatable {
     /// `hardware` or `software`.
     var kind: String
@@ -31,6 +41,8 @@ struct StatusReport: Codable, Equatable {
     var retryIndex: String?
     /// The NV index of the audit log's anchor, in hexadecimal.
     var anchorIndex: String?
+    /// nil until the device secret is open.
+    var nvWrites: NVWrites?
     var loadedKeys: Int
     /// Requests waiting for the TPM.
     var queue: Int

@@ -85,6 +85,10 @@ final class StatusReporter: Sendable {
         counterIndex: handleText(status.counterIndex),
         retryIndex: handleText(status.retryIndex),
         anchorIndex: handleText(status.anchorIndex),
+        nvWrites: status.writes.map {
+          StatusReport.NVWrites(
+            signatureCounter: $0.signatureCounter, auditAnchor: $0.auditAnchor, retryRecord: $0.retryRecord)
+        },
         loadedKeys: status.loadedKeys,
         queue: status.queueLength,
         reconnections: status.reconnections,

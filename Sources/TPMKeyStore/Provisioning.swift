@@ -110,10 +110,15 @@ extension TPMDevice {
       }
       return payload
     }
-    _ = try read(device.indices.counter(payload.indexAuthorization), notBelow: payload.counterBase)
+    let counter = try read(device.indices.counter(payload.indexAuthorization), notBelow: payload.counterBase)
     _ = try readRecord(device.indices.retries(payload.indexAuthorization))
     let anchor = device.indices.anchor(payload.indexAuthorization)
-    guard try readAnchor(anchor) >= device.firstAnchor else { throw anchor.isAnother }
+    let anchored = try readAnchor(anchor)
+    guard anchored >= device.firstAnchor else { throw anchor.isAnother }
+    board.noteWrites {
+      $0.signatureCounter = counter - payload.counterBase
+      $0.auditAnchor = anchored - device.firstAnchor
+    }
     return payload
   }
 }

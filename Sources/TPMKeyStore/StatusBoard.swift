@@ -26,6 +26,14 @@ final class StatusBoard: Sendable {
     content.withLock { change(&$0.status) }
   }
 
+  func noteWrites(_ change: (inout NVWrites) -> Void) {
+    content.withLock { content in
+      var writes = content.status.writes ?? NVWrites()
+      change(&writes)
+      content.status.writes = writes
+    }
+  }
+
   func setAlgorithms(_ algorithms: [COSEAlgorithm]) {
     content.withLock { $0.algorithms = algorithms }
   }

@@ -29,7 +29,7 @@ final class TPMDevice {
   private let connection: TPMConnection
   private let software: SoftwareTPM?
   private let ownerAuthorization: SharedSecret?
-  private let board: StatusBoard
+  let board: StatusBoard
   let log: Logger
   private let clock: any Timekeeper
   private var tpm: OpenTPM?

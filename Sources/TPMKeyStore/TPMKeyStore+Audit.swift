@@ -22,9 +22,11 @@ extension TPMKeyStore: AuditSigner {
 
   package func advanceAnchor() async throws(AuditError) -> UInt64 {
     let next = try await anchor() + 1
-    return try await perform { [anchorIndex] device throws(KeyStoreError) in
+    let reached = try await perform { [anchorIndex] device throws(KeyStoreError) in
       try device.advanceAnchor(anchorIndex, to: next)
     }
+    board.noteWrites { $0.auditAnchor = reached &- device.firstAnchor }
+    return reached
   }
 
   private func perform<Result: Sendable>(

@@ -31,7 +31,7 @@ package struct TPMKeyStoreLimits: Sendable {
 /// Credential keys in a TPM 2.0. Every key is made in the TPM and never leaves it; what is stored is wrapped by the TPM.
 package final class TPMKeyStore: KeyStore {
   let thread: TPMThread
-  private let board: StatusBoard
+  let board: StatusBoard
   let device: SealedDevice
   package let auditKey: AuditKey
   let anchorIndex: NVIndex
@@ -72,6 +72,7 @@ package final class TPMKeyStore: KeyStore {
     counter = device.indices.counter(payload.indexAuthorization)
     retries = device.indices.retries(payload.indexAuthorization)
     era = Lock(Era(payload))
+    board.noteWrites { _ in }
   }
 
   deinit {
@@ -171,7 +172,10 @@ package final class TPMKeyStore: KeyStore {
 
   private func block(_ device: TPMDevice, in era: Era) throws(KeyStoreError) -> Range<UInt64> {
     try check(era)
-    return try CounterLease.block(reading: try device.advance(counter), base: era.payload.counterBase)
+    let (reading, base) = (try device.advance(counter), era.payload.counterBase)
+    let block = try CounterLease.block(reading: reading, base: base)
+    board.noteWrites { $0.signatureCounter = reading - base }
+    return block
   }
 
   /// Posted: the keys' records have gone, so nobody can name them any more, and nobody waits for the room.
@@ -248,6 +252,7 @@ package final class TPMKeyStore: KeyStore {
     try await thread.perform(for: caller.workSource) { [self] device throws(KeyStoreError) in
       try check(era)
       try device.write(record, to: retries)
+      board.noteWrites { $0.retryRecord += 1 }
     }
   }
 

@@ -26,6 +26,8 @@ package struct TPMStatus: Equatable, Sendable {
   package var retryIndex: UInt32?
   /// NV index of the audit log's anchor.
   package var anchorIndex: UInt32?
+  /// What this device has written to the TPM's non-volatile memory; nil until the device secret is open.
+  package var writes: NVWrites?
   package var loadedKeys: Int
   /// Requests that wait for the TPM.
   package var queueLength: Int
@@ -34,6 +36,16 @@ package struct TPMStatus: Equatable, Sendable {
   /// How often the TPM, or the way to it, has answered with an error since the start; attempts that succeeded when
   /// they were made again count too.
   package var errors = 0
+}
+
+/// Writes to the TPM's non-volatile memory, of which it bears a limited number.
+package struct NVWrites: Equatable, Sendable {
+  /// Increments of the signature counter since the device was set up: one for each start, and for each block of values.
+  package var signatureCounter: UInt64 = 0
+  /// Increments of the audit log's anchor since the device was set up: one for each signature over the log.
+  package var auditAnchor: UInt64 = 0
+  /// Writes of the PIN's retry record since the daemon's start; the TPM does not count them.
+  package var retryRecord: UInt64 = 0
 }
 
 /// What the TPM says of its own state, for the operator.

@@ -80,6 +80,9 @@ def test_a_tpm_that_has_gone(make_daemon, software_tpm):
     # A software TPM of this test's own has been reset once, by its start.
     assert report["resetCount"] >= 0 and report["restartCount"] == 0 and isinstance(report["clockSafe"], bool)
     assert report["freeCounterSlots"] >= 0
+    # One block of the signature counter, fetched or not; nothing has been signed over the log, nor a PIN tried.
+    writes = report["nvWrites"]
+    assert writes["signatureCounter"] in (0, 1) and writes["auditAnchor"] in (0, 1) and writes["retryRecord"] == 0
     assert report["ownerAuthorization"] is False and report["reconnections"] == 0
     software_tpm.stop()
     ctap = ctap2(daemon.socket)

@@ -38,6 +38,22 @@ import Testing
     #expect(lease.take().value == nil)
   }
 
+  /// The operator sees what wears the TPM's memory, across restarts.
+  @Test func whatIsWrittenIsCounted() async throws {
+    let fixture = try SoftwareTPMFixture()
+    let records = MemoryRecords()
+    let bench = try await Bench.start(fixture, records: records)
+    #expect(bench.store.status.writes == NVWrites())
+    for _ in 0..<3 { _ = try await bench.store.nextSignatureCounter(caller: caller(1)) }
+    _ = try await bench.store.advanceAnchor()
+    try await bench.store.save(RetryRecord(failures: 1), caller: caller(1))
+    #expect(bench.store.status.writes == NVWrites(signatureCounter: 1, auditAnchor: 1, retryRecord: 1))
+    await bench.store.stop()
+    let next = try await Bench.start(fixture, records: records)
+    #expect(next.store.status.writes == NVWrites(signatureCounter: 1, auditAnchor: 1))
+    await next.store.stop()
+  }
+
   /// Across orderly restarts, crashes and restored records no value comes back.
   @Test func noValueIsEverRepeated() async throws {
     let fixture = try SoftwareTPMFixture()
