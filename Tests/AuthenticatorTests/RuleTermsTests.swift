@@ -73,6 +73,22 @@ struct RuleTermsTests {
     #expect(harness.audit.records.suffix(2).map(\.rule) == ["trusted", "every"])
   }
 
+  /// Where each account has to be looked at, nobody looks for who has gone.
+  @Test func aWalkEndsWithItsCaller() async throws {
+    let harness = try Harness(rules: [
+      try rule("every"), try rule("trusted", accounts: [.userHandle([7])]) { $0.userVerification = true },
+    ])
+    for user in 8...48 as ClosedRange<UInt8> { #expect(try await register(harness, user: user) == 0) }
+    let request: CBORMap = [1: .text("example.com"), 2: .bytes([UInt8](repeating: 1, count: 32))]
+    harness.store.faults.fail(at: nil)
+    let gone = Task { () async throws -> UInt8 in
+      withUnsafeCurrentTask { $0?.cancel() }
+      return try await harness.send(0x02, request).status
+    }
+    #expect(try await gone.value == Status.keepaliveCancel)
+    #expect(harness.store.faults.calls < 5)
+  }
+
   @Test func aRateOfSignaturesThroughTheAuthenticator() async throws {
     let harness = try Harness(rules: [try rule("r") { $0.rate = Rate(perMinute: 6, burst: 2) }])
     #expect(try await register(harness, user: 1) == 0)
