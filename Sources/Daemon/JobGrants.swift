@@ -68,8 +68,9 @@ actor JobGrants {
   private let time: any Timekeeper
   private var issuers: [TokenIssuer]
   private var jobs: [String: Job] = [:]
-  /// Those that are used up, until their last answer has left.
+  /// Those that are used up, until their last answer has left. Whatever ends a grant ends them too.
   private var spent: [String: Job] = [:]
+  private var all: [Job] { Array(jobs.values) + Array(spent.values) }
 
   init(
     loop: EventLoop, engine: AuthenticatorEngine, folder: String, settings: ServerSettings, issuers: [TokenIssuer],
@@ -105,8 +106,9 @@ actor JobGrants {
     guard await engine.ruleNames.contains(request.rule) else {
       throw GrantError(description: "there is no rule \(quoted(request.rule, limit: 64)) in force")
     }
-    guard jobs.count < Self.maximumCount else {
-      throw GrantError(description: "there are \(jobs.count) grants: no more are made")
+    let count = jobs.count + spent.count
+    guard count < Self.maximumCount else {
+      throw GrantError(description: "there are \(count) grants: no more are made")
     }
     let grant = Grant(
       id: hexadecimal(SystemRandom().bytes(16)), rule: request.rule, user: request.user,
@@ -172,7 +174,7 @@ actor JobGrants {
 
   /// Something has happened to a grant's process or control group.
   private func look(at id: String) {
-    guard let sentinel = jobs[id]?.sentinel, sentinel.hasEnded else { return }
+    guard let sentinel = (jobs[id] ?? spent[id])?.sentinel, sentinel.hasEnded else { return }
     endLater(id, sentinel.reason)
   }
 
@@ -186,7 +188,7 @@ actor JobGrants {
   /// Ends a grant at once: its connections are closed, and what is in progress fails.
   @discardableResult
   func end(_ id: String, _ reason: String) async -> Bool {
-    guard let job = jobs.removeValue(forKey: id) else { return false }
+    guard let job = jobs.removeValue(forKey: id) ?? spent.removeValue(forKey: id) else { return false }
     // First, so that nothing that the TPM signs from here on is given out.
     await engine.end(job.grant, reason: reason)
     await job.server.abort()
@@ -204,9 +206,11 @@ actor JobGrants {
   }
 
   private func finish(_ id: String) async {
-    guard let job = spent.removeValue(forKey: id) else { return }
+    guard let job = spent[id] else { return }
     let reason = "it is used up"
     await job.server.stop(within: 10_000_000_000)
+    // Unless something else has ended it meanwhile.
+    guard spent.removeValue(forKey: id) != nil else { return }
     await engine.end(job.grant, reason: reason)
     takeDown(job)
     log.info("grant \(job.grant.id) has ended: \(reason)")
@@ -221,14 +225,14 @@ actor JobGrants {
 
   /// Ends them all.
   func stop() async {
-    for id in jobs.keys.sorted() { await end(id, "the daemon stops") }
+    for id in all.map(\.grant.id).sorted() { await end(id, "the daemon stops") }
   }
 
   // MARK: For the operator
 
   func list() async -> [GrantReport] {
     var reports: [GrantReport] = []
-    for job in jobs.values.sorted(by: { ($0.deadline, $0.grant.id) < ($1.deadline, $1.grant.id) }) {
+    for job in all.sorted(by: { ($0.deadline, $0.grant.id) < ($1.deadline, $1.grant.id) }) {
       reports.append(await report(job))
     }
     return reports

@@ -1,4 +1,5 @@
 import Authenticator
+import CBOR
 import CTAPHID
 import Crypto
 import Glibc
@@ -228,6 +229,60 @@ private final class AdminFixture: Sendable {
     let fixture = try AdminFixture()
     fixture.store.faults.fail(at: 1)
     #expect(await fixture.ask(#"{"request":"credentials"}"#) == #"{"error":"injected"}"#)
+  }
+
+  // MARK: Grants
+
+  private static func job(
+    claims: [String: String] = [:], rpIds: [String] = [], signatures: Int = 1_000_000
+  ) -> String {
+    let members = claims.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\"\($0.value)\"" }.joined(separator: ",")
+    let parties = rpIds.map { "\"\($0)\"" }.joined(separator: ",")
+    return """
+      {"request":"grantCreate","grant":{"rule":"job","uid":\(geteuid()),"ttl":60,"claims":{\(members)},\
+      "rpIds":[\(parties)],"signatures":\(signatures)}}
+      """
+  }
+
+  /// What a grant was used up for can still be thrown away.
+  @Test(.timeLimit(.minutes(2))) func revokesWhatIsUsedUp() async throws {
+    var terms = Terms()
+    terms.requiresGrant = true
+    let fixture = try AdminFixture(rules: [
+      Rule(
+        name: "job", callers: [CallerPattern(user: geteuid())], relyingParties: [try RelyingPartyPattern("*")],
+        operations: [.register], terms: terms)
+    ])
+    let made = try #require(await fixture.ask(Self.job(signatures: 2)))
+    let id = made.split(separator: #""id":""#)[1].prefix(32)
+    let path = made.split(separator: #""socket":""#)[1].prefix { $0 != "\"" }
+    let creation: CBORMap = [
+      1: .bytes([UInt8](repeating: 1, count: 32)), 2: .map(["id": "example.com"]), 3: .map(["id": .bytes([1])]),
+      4: .array([.map(["alg": -7, "type": "public-key"])]),
+    ]
+    let request = Frame(.cbor, [1] + CanonicalCBOR.encode(.map(creation))).encoded()
+
+    await fixture.keys.hold()
+    let slow = try UnixSocket.connect(to: String(path))
+    try UnixSocket.setTimeLimits(slow, milliseconds: 60_000)
+    try slow.sendAll(request)
+    await fixture.keys.arrival()
+    fixture.keys.faults.fail(at: 1)
+    let last = try UnixSocket.connect(to: String(path))
+    try UnixSocket.setTimeLimits(last, milliseconds: 60_000)
+    try last.sendAll(request)
+    // CTAP2 has no status for a TPM that is away: whatever it is, it is an answer.
+    #expect(try last.read(upTo: 5).count == 5)
+    #expect(await fixture.ask(#"{"request":"grantList"}"#)?.contains(id) ?? false)
+    let revocation = #"{"request":"grantRevoke","id":"\#(id)"}"#
+    #expect(await fixture.ask(revocation) == #"{"revoked":true}"#)
+    await fixture.keys.letGo()
+    var answers: [UInt8] = []
+    while let more = try? slow.read(upTo: 4096), !more.isEmpty { answers += more }
+    // Nothing but keepalives: 4 bytes of length, 1 of command, 1 of status.
+    #expect(answers.count.isMultiple(of: 6) && answers.count < 256, "\(answers)")
+    #expect(await fixture.store.credentials.isEmpty)
+    #expect(await fixture.ask(revocation) == #"{"revoked":false}"#)
   }
 
   // MARK: CTAP2 as the operator
