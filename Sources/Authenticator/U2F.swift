@@ -91,7 +91,7 @@ extension AuthenticatorEngine {
       let signature = try await sign(message, with: credential, second, recording: draft, for: caller)
       try refuseCancelled()
       try refuseEnded(caller)
-      try await keep(credential)
+      try await keep(credential, for: caller)
       return U2FRegistration(
         x: x, y: y, keyHandle: credential.id,
         certificate: U2FSelfCertificate.assemble(tbs: certificate, signature: certificateSignature),

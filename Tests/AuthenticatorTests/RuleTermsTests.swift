@@ -73,6 +73,28 @@ struct RuleTermsTests {
     #expect(harness.audit.records.suffix(2).map(\.rule) == ["trusted", "every"])
   }
 
+  /// The user handle says which credential makes way: its account is asked about too.
+  @Test func nobodyReplacesTheCredentialOfAnotherAccount() async throws {
+    let mine = try rule("mine", accounts: [.userName("runner")])
+    let harness = try Harness(rules: [try rule("every")])
+    var others = Harness.creation("example.com", user: [7]).with([(7, .map(["rk": true]))])
+    others[3] = .map(["id": .bytes([7]), "name": "deployer", "displayName": "The deployer"])
+    #expect(try await harness.send(0x01, others).status == 0)
+    let before = try #require(await harness.store.credentials.first)
+    await harness.engine.replaceJudge(try RuleBook([mine]))
+    #expect(try await register(harness, user: 7) == Status.operationDenied)
+    #expect(await harness.store.credentials == [before])
+    let refusal = try #require(harness.audit.records.last)
+    #expect(refusal.outcome == .failed && refusal.reason?.contains("another account") == true)
+    // One that does not make way is nobody's business.
+    #expect(try await register(harness, user: 7, rk: false) == 0)
+
+    await harness.engine.replaceJudge(try RuleBook([try rule("every")]))
+    #expect(try await register(harness, user: 7) == 0)
+    #expect(await harness.store.credentials.contains { $0.id == before.id } == false)
+    #expect(harness.audit.records.last?.detail == "replaces \(before.id.hex)")
+  }
+
   /// Where each account has to be looked at, nobody looks for who has gone.
   @Test func aWalkEndsWithItsCaller() async throws {
     let harness = try Harness(rules: [
