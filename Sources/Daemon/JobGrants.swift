@@ -1,3 +1,4 @@
+internal import AuditLog
 internal import Authenticator
 internal import CTAPHID
 internal import IdentityTokens
@@ -56,6 +57,8 @@ actor JobGrants {
   private static let maximumCount = 1024
   /// Connections of one grant at one time.
   private static let connections = 16
+  /// Bytes of all claims of a grant as they stand in each record of the audit log.
+  private static let maximumClaims = 16_384
   /// Seconds: a week.
   static let lifetimes: ClosedRange<UInt64> = 1...604_800
 
@@ -136,6 +139,15 @@ actor JobGrants {
   }
 
   private func claims(of request: GrantRequest) throws -> Claims {
+    let claims = try unboundedClaims(of: request)
+    guard AuditRecord.count(ofClaims: claims.values) <= Self.maximumClaims else {
+      throw GrantError(
+        description: "the claims of a grant have together at most \(Self.maximumClaims) bytes in a record")
+    }
+    return claims
+  }
+
+  private func unboundedClaims(of request: GrantRequest) throws -> Claims {
     guard let text = request.token else { return Claims(request.claims) }
     do {
       let token = try IdentityToken(text, from: issuers, now: time.unixMilliseconds / 1000)

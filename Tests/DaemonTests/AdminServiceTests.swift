@@ -244,6 +244,14 @@ private final class AdminFixture: Sendable {
       """
   }
 
+  private static func jobs() throws -> AdminFixture {
+    try AdminFixture(rules: [
+      Rule(
+        name: "job", callers: [CallerPattern(user: 1000)], relyingParties: [try RelyingPartyPattern("*")],
+        operations: [.authenticate])
+    ])
+  }
+
   /// What a grant was used up for can still be thrown away.
   @Test(.timeLimit(.minutes(2))) func revokesWhatIsUsedUp() async throws {
     var terms = Terms()
@@ -283,6 +291,18 @@ private final class AdminFixture: Sendable {
     #expect(answers.count.isMultiple(of: 6) && answers.count < 256, "\(answers)")
     #expect(await fixture.store.credentials.isEmpty)
     #expect(await fixture.ask(revocation) == #"{"revoked":false}"#)
+  }
+
+  /// Each record repeats them, and has a length beyond which it would be none.
+  @Test func claimsThatFitNoRecord() async throws {
+    let fixture = try Self.jobs()
+    var claims: [String: String] = [:]
+    for number in 0..<15 { claims["c\(number)"] = String(repeating: "x", count: 1024) }
+    #expect(await fixture.ask(Self.job(claims: claims))?.hasPrefix(#"{"claims":"#) ?? false)
+    // As they stand in the log, where each of these takes six bytes.
+    claims["c0"] = String(repeating: "é", count: 512)
+    let answer = await fixture.ask(Self.job(claims: claims))
+    #expect(answer == #"{"error":"the claims of a grant have together at most 16384 bytes in a record"}"#)
   }
 
   // MARK: CTAP2 as the operator
