@@ -28,6 +28,33 @@ struct AdminSession {
     return members
   }
 
+  /// Asks for one page after the other.
+  ///
+  /// - Parameters:
+  ///   - member: what a page calls its entries
+  ///   - request: asks for the page after a position
+  /// - Returns: the entries of all pages
+  /// - Throws: ``CommandFailure`` where one cannot be had
+  func pages(
+    of member: String, _ request: (AdminClient, Int64?, Deadline) throws(ClientError) -> [String: JSONValue]
+  ) throws(CommandFailure) -> [JSONValue] {
+    var entries: [JSONValue] = []
+    var position: Int64?
+    repeat {
+      let after = position
+      let page = try ask { client, deadline throws(ClientError) in try request(client, after, deadline) }
+      guard case .array(let more)? = page[member] else { throw strange("it has no \(member)") }
+      entries += more
+      position = nil
+      if case .integer(let next)? = page["next"] {
+        // A walk goes forward, so that it ends.
+        guard next > after ?? .min else { throw strange("its pages go round in circles") }
+        position = next
+      }
+    } while position != nil
+    return entries
+  }
+
   /// - Returns: the credential as it is then
   func change(_ id: [UInt8], _ change: CredentialChange) throws(CommandFailure) -> [String: JSONValue] {
     let answer = try ask { client, deadline throws(ClientError) in

@@ -6,22 +6,9 @@ internal import WebAuthn
 func listCredentials(_ context: CommandContext) throws(CommandFailure) {
   let session = try AdminSession(context)
   let output = try context.prepareOutput()
-  var credentials: [JSONValue] = []
-  var position: Int64?
-  repeat {
-    let after = position
-    let page = try session.ask { client, deadline throws(ClientError) in
-      try client.credentials(after: after, until: deadline)
-    }
-    guard case .array(let entries)? = page["credentials"] else { throw session.strange("it has no credentials") }
-    credentials += entries.filter { isWanted($0, context.arguments) }
-    position = nil
-    if case .integer(let next)? = page["next"] {
-      // A walk goes forward, so that it ends.
-      guard next > after ?? .min else { throw session.strange("its pages go round in circles") }
-      position = next
-    }
-  } while position != nil
+  let credentials = try session.pages(of: "credentials") { client, after, deadline throws(ClientError) in
+    try client.credentials(after: after, until: deadline)
+  }.filter { isWanted($0, context.arguments) }
   try output(
     context.arguments.has(.json)
       ? JSONValue.object(["credentials": .array(credentials)]).line : listing(of: credentials).text)

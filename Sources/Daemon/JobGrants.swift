@@ -35,6 +35,8 @@ actor JobGrants {
   /// One grant's socket, and what waits for its end.
   private final class Job {
     let grant: Grant
+    /// In the order of their making, from 1.
+    let number: Int64
     let deadline: UInt64
     let endsAt: Int64
     let folder: String
@@ -43,9 +45,10 @@ actor JobGrants {
     var sentinel: EndSentinel?
 
     init(
-      _ grant: Grant, deadline: UInt64, endsAt: Int64, folder: String, server: SocketServer<JobService>
+      _ grant: Grant, number: Int64, deadline: UInt64, endsAt: Int64, folder: String, server: SocketServer<JobService>
     ) {
       self.grant = grant
+      self.number = number
       self.deadline = deadline
       self.endsAt = endsAt
       self.folder = folder
@@ -70,6 +73,7 @@ actor JobGrants {
   private let log: Logger
   private let time: any Timekeeper
   private var issuers: [TokenIssuer]
+  private var lastNumber: Int64 = 0
   private var jobs: [String: Job] = [:]
   /// Those that are used up, until their last answer has left. Whatever ends a grant ends them too.
   private var spent: [String: Job] = [:]
@@ -120,8 +124,9 @@ actor JobGrants {
     let nanoseconds = request.lifetime * 1_000_000_000
     let listener = try folder.makeSocket(for: grant)
     let place = folder.place(of: grant)
+    lastNumber += 1
     let job = Job(
-      grant, deadline: time.monotonicNanoseconds + nanoseconds,
+      grant, number: lastNumber, deadline: time.monotonicNanoseconds + nanoseconds,
       endsAt: time.unixMilliseconds + Int64(request.lifetime) * 1000, folder: place, server: server(for: grant))
     do {
       // Whoever may not be recorded may not begin.
@@ -242,10 +247,11 @@ actor JobGrants {
 
   // MARK: For the operator
 
-  func list() async -> [GrantReport] {
-    var reports: [GrantReport] = []
-    for job in all.sorted(by: { ($0.deadline, $0.grant.id) < ($1.deadline, $1.grant.id) }) {
-      reports.append(await report(job))
+  /// Those that were made after `number` (nil: all), oldest first, each with its number.
+  func list(after number: Int64?) async -> [(number: Int64, report: GrantReport)] {
+    var reports: [(number: Int64, report: GrantReport)] = []
+    for job in all.sorted(by: { $0.number < $1.number }) where job.number > number ?? 0 {
+      reports.append((job.number, await report(job)))
     }
     return reports
   }

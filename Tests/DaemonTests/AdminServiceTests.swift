@@ -305,6 +305,30 @@ private final class AdminFixture: Sendable {
     #expect(answer == #"{"error":"the claims of a grant have together at most 16384 bytes in a record"}"#)
   }
 
+  @Test func pagesOfGrants() async throws {
+    let fixture = try Self.jobs()
+    let claims = ["repository": String(repeating: "r", count: 1000)]
+    var made: [String] = []
+    for _ in 0..<130 {
+      let answer = try #require(await fixture.ask(Self.job(claims: claims, rpIds: ["example.com"])))
+      made.append(String(answer.split(separator: #""id":""#)[1].prefix(32)))
+    }
+    var listed: [String] = []
+    var pages = 0
+    var next: Substring? = "0"
+    while let after = next {
+      let answer = try #require(await fixture.ask(#"{"request":"grantList","after":\#(after)}"#))
+      #expect(answer.utf8.count < 65_535)
+      listed += answer.split(separator: #""id":""#).dropFirst().map { String($0.prefix(32)) }
+      next = answer.split(separator: #""next":"#).dropFirst().first?.dropLast()
+      pages += 1
+    }
+    #expect(listed == made && pages > 1)
+    let parties = (0..<65).map { "a\($0).example.com" }
+    #expect(
+      await fixture.ask(Self.job(rpIds: parties)) == #"{"error":"a grant names at most 64 relying parties"}"#)
+  }
+
   // MARK: CTAP2 as the operator
 
   @Test func managesAndSignsNothing() async throws {
