@@ -120,6 +120,11 @@ package final class AuditFile: AuditSink {
   }
 
   private func submit(_ pending: PendingRecord, within maximum: Int) -> any AuditTicket {
+    // The chain's link comes behind it. What is longer would be read as no record, and break the chain.
+    guard pending.body.count + ChainLine.maximumLink <= ChainLine.maximumCount else {
+      let problem = AuditError("audit log \(path): a record of \(pending.body.count) bytes is too long")
+      return PendingRecord(refused: problem)
+    }
     let (refusal, wasIdle) = queue.withLock { queue -> (AuditError?, Bool) in
       if queue.isClosed { return (AuditError("audit log \(path): closed"), false) }
       guard queue.byteCount + pending.body.count <= maximum else {

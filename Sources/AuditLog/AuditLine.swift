@@ -47,6 +47,15 @@ struct AuditLine {
     text("key", hexadecimal(key))
   }
 
+  /// How many bytes of each record these claims are.
+  static func count(ofClaims claims: [String: String]) -> Int {
+    var line = AuditLine()
+    line.texts("claims", claims)
+    return line.bytes.count
+  }
+
+  private init() {}
+
   /// SHA-256 of what there is.
   var digest: [UInt8] { SHA256.hash(bytes) }
 

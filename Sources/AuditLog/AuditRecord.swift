@@ -73,6 +73,11 @@ package struct AuditRecord: Equatable, Sendable {
   }
 }
 
+extension AuditRecord {
+  /// How many bytes of a record's line these claims take, where each character that is not ASCII takes six or twelve.
+  package static func count(ofClaims claims: [String: String]) -> Int { AuditLine.count(ofClaims: claims) }
+}
+
 /// The audit log could not be written: nothing may be signed until it can.
 package struct AuditError: Error, Equatable, Sendable, CustomStringConvertible {
   /// For the operator, e.g. `write: No space left on device`.

@@ -84,6 +84,8 @@ package struct ChainLine: Equatable, Sendable {
 
   /// The longest line that counts as a record; the daemon's are far shorter.
   package static let maximumCount = 1 << 16
+  /// More than ``ChainPosition/link(_:)`` adds to a line: three names, two numbers of at most 20 digits, a hash.
+  static let maximumLink = 256
 
   /// Reads any bytes, from their end: exactly what ``ChainPosition/link(_:)`` writes, or nothing.
   ///

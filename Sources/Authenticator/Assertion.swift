@@ -182,6 +182,7 @@ extension AuthenticatorEngine {
     var disabled: [UInt8]?
     if let list = request.allowList, !list.isEmpty {
       for descriptor in list where descriptor.type == CredentialParameters.publicKeyType {
+        try refuseCancelled()
         if let credential = try await find(descriptor.id, relyingPartyIDHash: plan.relyingPartyIDHash),
           plan.isVerified || credential.protection < .userVerificationRequired, isAllowed(credential, plan)
         {
@@ -220,14 +221,21 @@ extension AuthenticatorEngine {
     _ plan: AssertionPlan, olderThan position: Int64?
   ) async throws(Failure) -> (credential: Credential, position: Int64)? {
     var position = position
+    while let next = try await nextCredential(plan, olderThan: position) {
+      if isAllowed(next.credential, plan) { return next }
+      position = next.position
+    }
+    return nil
+  }
+
+  private func nextCredential(
+    _ plan: AssertionPlan, olderThan position: Int64?
+  ) async throws(Failure) -> (credential: Credential, position: Int64)? {
+    // There may be any number of them, and no rate counts what is only looked at.
+    try refuseCancelled()
     do {
-      while let next = try await environment.store.discoverableCredential(
+      return try await environment.store.discoverableCredential(
         relyingPartyIDHash: plan.relyingPartyIDHash, olderThan: position, verified: plan.isVerified)
-      {
-        if isAllowed(next.credential, plan) { return next }
-        position = next.position
-      }
-      return nil
     } catch {
       throw Failure(error)
     }

@@ -43,6 +43,8 @@ package actor AuthenticatorEngine {
   var ledger = Ledger()
   /// Registrations in progress, by relying party (the hash of its RP ID): those that a maximum must count already.
   var registrations: [[UInt8]: Int] = [:]
+  /// For adding credentials: what one has found to make way must be what makes way.
+  let adding = Turnstile()
   var channels: [UInt64: ChannelState] = [:]
   let gate = ResetGate()
   let turnstile = Turnstile()

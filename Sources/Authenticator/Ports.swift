@@ -303,6 +303,9 @@ package protocol CredentialStore: Sendable {
   /// - Throws: ``StoreError``
   func credential(after position: Int64?) async throws(StoreError) -> (credential: Credential, position: Int64)?
 
+  /// The credential that ``insert(_:)`` of this one would replace; nil where there is none.
+  func replaced(by credential: Credential) async throws(StoreError) -> Credential?
+
   /// Adds a credential. A discoverable one replaces the enabled discoverable one with the same RP ID and user handle.
   ///
   /// - Returns: the bindings of those it replaced

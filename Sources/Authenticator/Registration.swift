@@ -146,6 +146,8 @@ extension AuthenticatorEngine {
     draft.flags = data.flags.rawValue
     draft.signatureCounter = data.signatureCounter
 
+    if let old = try await makingWay(for: credential, caller) { draft.detail = "replaces \(hexadecimal(old.id))" }
+
     let signed = data.encoded()
     let largeBlobKey = credential.hasLargeBlobKey ? try largeBlobKey(of: credential) : nil
     let statement = try await statement(
@@ -153,7 +155,7 @@ extension AuthenticatorEngine {
     // It may replace another one: not for a caller who is gone and would never learn of it.
     try refuseCancelled()
     try refuseEnded(caller)
-    try await keep(credential)
+    try await keep(credential, for: caller)
     return MakeCredentialResponse(
       format: choice.format, authenticatorData: signed, attestationStatement: statement,
       enterpriseAttestation: choice.isEnterprise ? true : nil, largeBlobKey: largeBlobKey)
@@ -217,8 +219,34 @@ extension AuthenticatorEngine {
     }
   }
 
+  /// The credential that this one replaces: that with the same user handle, which the caller chooses.
+  ///
+  /// - Throws: CTAP2_ERR_OPERATION_DENIED where policy would not let the caller register for the account that it is of
+  private func makingWay(for credential: Credential, _ caller: Caller) async throws(Failure) -> Credential? {
+    guard let relyingPartyID = credential.relyingPartyID else { return nil }
+    let found: Credential?
+    do {
+      found = try await environment.store.replaced(by: credential)
+    } catch {
+      throw Failure(error)
+    }
+    guard let old = found else { return nil }
+    do {
+      _ = try judge.judge(Inquiry(caller, .register, .relyingParty(relyingPartyID)).about(old))
+    } catch {
+      throw Failure(
+        .operationDenied,
+        "it would replace credential \(hexadecimal(old.id)), which is of another account: \(error.reason)")
+    }
+    return old
+  }
+
   /// Makes the credential durable, last of all: what was not answered for is not there.
-  func keep(_ credential: Credential) async throws(Failure) {
+  func keep(_ credential: Credential, for caller: Caller) async throws(Failure) {
+    guard await adding.enter() else { throw Failure(.keepaliveCancel, "cancelled") }
+    defer { adding.leave() }
+    // Again: another may have come in between.
+    _ = try await makingWay(for: credential, caller)
     let replaced: [KeyBinding]
     do {
       replaced = try await environment.store.insert(credential)

@@ -91,7 +91,7 @@ extension AuthenticatorEngine {
       let signature = try await sign(message, with: credential, second, recording: draft, for: caller)
       try refuseCancelled()
       try refuseEnded(caller)
-      try await keep(credential)
+      try await keep(credential, for: caller)
       return U2FRegistration(
         x: x, y: y, keyHandle: credential.id,
         certificate: U2FSelfCertificate.assemble(tbs: certificate, signature: certificateSignature),
@@ -101,18 +101,31 @@ extension AuthenticatorEngine {
     }
   }
 
+  /// A store that fails is told once policy has been asked.
+  private func lookUp(_ keyHandle: [UInt8], _ application: [UInt8]) async -> Result<Credential?, Failure> {
+    do throws(Failure) {
+      return .success(try await find(keyHandle, relyingPartyIDHash: application))
+    } catch {
+      return .failure(error)
+    }
+  }
+
   /// U2F_AUTHENTICATE: what it signs has the form of authenticator data without extensions, and the challenge.
   private func authenticateU2F(
     _ control: U2FControl, _ challenge: [UInt8], _ application: [UInt8], _ keyHandle: [UInt8], for caller: Caller
   ) async throws(CTAPStatus) -> U2FAuthentication {
-    let inquiry = Inquiry(caller, .authenticate, .application(application), bindsClaims: false)
+    let known = await lookUp(keyHandle, application)
+    // A credential that CTAP2 has made tells its RP ID: the rule for that decides, as it does there. To who may not, it
+    // is the same as one that is not here.
+    let scope = (try? known.get())?.relyingPartyID.map(Scope.relyingParty) ?? .application(application)
+    let inquiry = Inquiry(caller, .authenticate, scope, bindsClaims: false)
     let prospect = try await foresee(inquiry, detail: "u2f")
     var draft = draft(.authenticate, prospect, inquiry.scope, for: caller, detail: "u2f")
     draft.clientDataHash = challenge
     let credential: Credential
     do throws(Failure) {
-      guard let found = try await find(keyHandle, relyingPartyIDHash: application),
-        found.key.algorithm == .es256, found.protection < .userVerificationRequired,
+      guard let found = try known.get(), found.key.algorithm == .es256,
+        found.protection < .userVerificationRequired,
         isAllowed(found, inquiry, prospect, verifiedBy: nil)
       else { throw Failure(.noCredentials, "no such credential") }
       credential = found

@@ -67,9 +67,11 @@ package struct AdminClient {
     try ask(["request": "grantCreate", "grant": .object(grant)], until: deadline)
   }
 
-  /// `grants`.
-  package func grants(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
-    try ask(["request": "grantList"], until: deadline)
+  /// One page of the grants: `grants`, and `next` unless it is the last.
+  package func grants(after number: Int64?, until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    var request: [String: JSONValue] = ["request": "grantList"]
+    request["after"] = number.map { .integer($0) }
+    return try ask(request, until: deadline)
   }
 
   /// `revoked`: whether there was one.

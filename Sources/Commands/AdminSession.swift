@@ -28,6 +28,33 @@ struct AdminSession {
     return members
   }
 
+  /// Asks for one page after the other.
+  ///
+  /// - Parameters:
+  ///   - member: what a page calls its entries
+  ///   - request: asks for the page after a position
+  /// - Returns: the entries of all pages
+  /// - Throws: ``CommandFailure`` where one cannot be had
+  func pages(
+    of member: String, _ request: (AdminClient, Int64?, Deadline) throws(ClientError) -> [String: JSONValue]
+  ) throws(CommandFailure) -> [JSONValue] {
+    var entries: [JSONValue] = []
+    var position: Int64?
+    repeat {
+      let after = position
+      let page = try ask { client, deadline throws(ClientError) in try request(client, after, deadline) }
+      guard case .array(let more)? = page[member] else { throw strange("it has no \(member)") }
+      entries += more
+      position = nil
+      if case .integer(let next)? = page["next"] {
+        // A walk goes forward, so that it ends.
+        guard next > after ?? .min else { throw strange("its pages go round in circles") }
+        position = next
+      }
+    } while position != nil
+    return entries
+  }
+
   /// - Returns: the credential as it is then
   func change(_ id: [UInt8], _ change: CredentialChange) throws(CommandFailure) -> [String: JSONValue] {
     let answer = try ask { client, deadline throws(ClientError) in
@@ -37,25 +64,13 @@ struct AdminSession {
     return credential
   }
 
-  /// All credentials, page by page, as far as they are wanted.
-  func credentials(where isWanted: (JSONValue) -> Bool) throws(CommandFailure) -> [JSONValue] {
-    var credentials: [JSONValue] = []
-    var position: Int64?
-    repeat {
-      let after = position
-      let page = try ask { client, deadline throws(ClientError) in
-        try client.credentials(after: after, until: deadline)
-      }
-      guard case .array(let entries)? = page["credentials"] else { throw strange("it has no credentials") }
-      credentials += entries.filter(isWanted)
-      position = nil
-      if case .integer(let next)? = page["next"] {
-        // A walk goes forward, so that it ends.
-        guard next > after ?? .min else { throw strange("its pages go round in circles") }
-        position = next
-      }
-    } while position != nil
-    return credentials
+  /// All credentials.
+  ///
+  /// - Throws: ``CommandFailure`` where a page cannot be had
+  func credentials() throws(CommandFailure) -> [JSONValue] {
+    try pages(of: "credentials") { client, after, deadline throws(ClientError) in
+      try client.credentials(after: after, until: deadline)
+    }
   }
 
   func strange(_ problem: String) -> CommandFailure {

@@ -6,7 +6,7 @@ internal import WebAuthn
 func listCredentials(_ context: CommandContext) throws(CommandFailure) {
   let session = try AdminSession(context)
   let output = try context.prepareOutput()
-  let credentials = try session.credentials { isWanted($0, context.arguments) }
+  let credentials = try session.credentials().filter { isWanted($0, context.arguments) }
   try output(
     context.arguments.has(.json)
       ? JSONValue.object(["credentials": .array(credentials)]).line : listing(of: credentials).text)

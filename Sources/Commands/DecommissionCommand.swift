@@ -14,7 +14,7 @@ func decommission(_ context: CommandContext) throws(CommandFailure) {
   var answer = try session.decommission(dryRun: true)
   // Shown before anything goes.
   let isInStore = ["in service", "leaving"].contains(answer.stage)
-  let credentials = isInStore ? try session.credentials { _ in true } : []
+  let credentials = isInStore ? try session.credentials() : []
   if !isDryRun, answer.stage != "decommissioned" {
     if mustAsk { try confirm(credentials, context) }
     answer = try finish(context)

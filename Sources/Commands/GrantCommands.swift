@@ -26,9 +26,12 @@ func createGrant(_ context: CommandContext) throws(CommandFailure) {
 func listGrants(_ context: CommandContext) throws(CommandFailure) {
   let session = try AdminSession(context)
   let output = try context.prepareOutput()
-  let answer = try session.ask { client, deadline throws(ClientError) in try client.grants(until: deadline) }
-  guard case .array(let grants)? = answer["grants"] else { throw session.strange("it has no grants") }
-  guard !context.arguments.has(.json) else { return try output(JSONValue.object(answer).line) }
+  let grants = try session.pages(of: "grants") { client, after, deadline throws(ClientError) in
+    try client.grants(after: after, until: deadline)
+  }
+  guard !context.arguments.has(.json) else {
+    return try output(JSONValue.object(["grants": .array(grants)]).line)
+  }
   var listing = Listing(columns: ["ID", "RULE", "UID", "ENDS", "SIGNATURES LEFT", "CLAIMS"])
   for case .object(let grant) in grants {
     let cells = ["id", "rule", "uid", "endsAt", "signaturesLeft", "claims"].map { name in

@@ -17,7 +17,7 @@ struct AdminService: FrameService {
     var id: String?
     /// Of `renameCredential`.
     var label: String?
-    /// Of `credentials`: where the page before this one ended.
+    /// Of `credentials` and `grantList`: where the page before this one ended.
     var after: Int64?
     /// Of `grantCreate`.
     var grant: GrantMembers?
@@ -49,6 +49,8 @@ struct AdminService: FrameService {
 
   private struct GrantList: Codable {
     var grants: [GrantReport]
+    /// What to send as `after` for the next page; absent at the end.
+    var next: Int64?
   }
 
   private struct GrantEnd: Codable {
@@ -68,6 +70,10 @@ struct AdminService: FrameService {
 
   /// Fit a frame with the longest names.
   private static let pageCount = 50
+  /// Bytes of a page of grants: with one of them whose claims and relying parties are as long as may be it fits a frame.
+  private static let pageSize = 24_576
+  /// A grant's.
+  private static let maximumRelyingParties = 64
 
   /// The daemon's own effective user, which may ask beside root.
   let owner: UInt32
@@ -129,7 +135,7 @@ struct AdminService: FrameService {
       case "grantCreate":
         guard let members = request.grant else { throw AdminProblem(error: "the key \"grant\" is missing") }
         return encode(try await grants.create(try grantRequest(members), by: caller))
-      case "grantList": return encode(GrantList(grants: await grants.list()))
+      case "grantList": return encode(await grantPage(after: request.after))
       case "grantRevoke":
         guard let id = request.id else { throw AdminProblem(error: "the key \"id\" is missing") }
         return encode(GrantEnd(revoked: await grants.end(id, "it was revoked by uid \(caller.user)")))
@@ -166,6 +172,22 @@ struct AdminService: FrameService {
     }
   }
 
+  private func grantPage(after number: Int64?) async -> GrantList {
+    var page = GrantList(grants: [])
+    var size = 0
+    var last: Int64?
+    for (number, report) in await grants.list(after: number) {
+      if size >= Self.pageSize {
+        page.next = last
+        break
+      }
+      if case .data(let bytes) = encode(report) { size += bytes.count + 1 }
+      page.grants.append(report)
+      last = number
+    }
+    return page
+  }
+
   private func grantRequest(_ members: GrantMembers) throws -> GrantRequest {
     func refuse(_ what: String) -> AdminProblem { AdminProblem(error: what) }
     guard JobGrants.lifetimes.contains(members.ttl) else {
@@ -181,6 +203,9 @@ struct AdminService: FrameService {
       throw refuse("the claims of a grant come from a token or from whoever makes it, not from both")
     }
     try check(claims)
+    guard members.rpIds?.count ?? 0 <= Self.maximumRelyingParties else {
+      throw refuse("a grant names at most \(Self.maximumRelyingParties) relying parties")
+    }
     var parties: [RelyingPartyPattern] = []
     for text in members.rpIds ?? [] {
       do {

@@ -1,3 +1,4 @@
+internal import AuditLog
 internal import Authenticator
 internal import CTAPHID
 internal import IdentityTokens
@@ -34,6 +35,8 @@ actor JobGrants {
   /// One grant's socket, and what waits for its end.
   private final class Job {
     let grant: Grant
+    /// In the order of their making, from 1.
+    let number: Int64
     let deadline: UInt64
     let endsAt: Int64
     let folder: String
@@ -42,9 +45,10 @@ actor JobGrants {
     var sentinel: EndSentinel?
 
     init(
-      _ grant: Grant, deadline: UInt64, endsAt: Int64, folder: String, server: SocketServer<JobService>
+      _ grant: Grant, number: Int64, deadline: UInt64, endsAt: Int64, folder: String, server: SocketServer<JobService>
     ) {
       self.grant = grant
+      self.number = number
       self.deadline = deadline
       self.endsAt = endsAt
       self.folder = folder
@@ -56,6 +60,8 @@ actor JobGrants {
   private static let maximumCount = 1024
   /// Connections of one grant at one time.
   private static let connections = 16
+  /// Bytes of all claims of a grant as they stand in each record of the audit log.
+  private static let maximumClaims = 16_384
   /// Seconds: a week.
   static let lifetimes: ClosedRange<UInt64> = 1...604_800
 
@@ -67,9 +73,11 @@ actor JobGrants {
   private let log: Logger
   private let time: any Timekeeper
   private var issuers: [TokenIssuer]
+  private var lastNumber: Int64 = 0
   private var jobs: [String: Job] = [:]
-  /// Those that are used up, until their last answer has left.
+  /// Those that are used up, until their last answer has left. Whatever ends a grant ends them too.
   private var spent: [String: Job] = [:]
+  private var all: [Job] { Array(jobs.values) + Array(spent.values) }
 
   init(
     loop: EventLoop, engine: AuthenticatorEngine, folder: String, settings: ServerSettings, issuers: [TokenIssuer],
@@ -105,8 +113,9 @@ actor JobGrants {
     guard await engine.ruleNames.contains(request.rule) else {
       throw GrantError(description: "there is no rule \(quoted(request.rule, limit: 64)) in force")
     }
-    guard jobs.count < Self.maximumCount else {
-      throw GrantError(description: "there are \(jobs.count) grants: no more are made")
+    let count = jobs.count + spent.count
+    guard count < Self.maximumCount else {
+      throw GrantError(description: "there are \(count) grants: no more are made")
     }
     let grant = Grant(
       id: hexadecimal(SystemRandom().bytes(16)), rule: request.rule, user: request.user,
@@ -115,8 +124,9 @@ actor JobGrants {
     let nanoseconds = request.lifetime * 1_000_000_000
     let listener = try folder.makeSocket(for: grant)
     let place = folder.place(of: grant)
+    lastNumber += 1
     let job = Job(
-      grant, deadline: time.monotonicNanoseconds + nanoseconds,
+      grant, number: lastNumber, deadline: time.monotonicNanoseconds + nanoseconds,
       endsAt: time.unixMilliseconds + Int64(request.lifetime) * 1000, folder: place, server: server(for: grant))
     do {
       // Whoever may not be recorded may not begin.
@@ -134,6 +144,15 @@ actor JobGrants {
   }
 
   private func claims(of request: GrantRequest) throws -> Claims {
+    let claims = try unboundedClaims(of: request)
+    guard AuditRecord.count(ofClaims: claims.values) <= Self.maximumClaims else {
+      throw GrantError(
+        description: "the claims of a grant have together at most \(Self.maximumClaims) bytes in a record")
+    }
+    return claims
+  }
+
+  private func unboundedClaims(of request: GrantRequest) throws -> Claims {
     guard let text = request.token else { return Claims(request.claims) }
     do {
       let token = try IdentityToken(text, from: issuers, now: time.unixMilliseconds / 1000)
@@ -172,7 +191,7 @@ actor JobGrants {
 
   /// Something has happened to a grant's process or control group.
   private func look(at id: String) {
-    guard let sentinel = jobs[id]?.sentinel, sentinel.hasEnded else { return }
+    guard let sentinel = (jobs[id] ?? spent[id])?.sentinel, sentinel.hasEnded else { return }
     endLater(id, sentinel.reason)
   }
 
@@ -186,7 +205,7 @@ actor JobGrants {
   /// Ends a grant at once: its connections are closed, and what is in progress fails.
   @discardableResult
   func end(_ id: String, _ reason: String) async -> Bool {
-    guard let job = jobs.removeValue(forKey: id) else { return false }
+    guard let job = jobs.removeValue(forKey: id) ?? spent.removeValue(forKey: id) else { return false }
     // First, so that nothing that the TPM signs from here on is given out.
     await engine.end(job.grant, reason: reason)
     await job.server.abort()
@@ -204,9 +223,11 @@ actor JobGrants {
   }
 
   private func finish(_ id: String) async {
-    guard let job = spent.removeValue(forKey: id) else { return }
+    guard let job = spent[id] else { return }
     let reason = "it is used up"
     await job.server.stop(within: 10_000_000_000)
+    // Unless something else has ended it meanwhile.
+    guard spent.removeValue(forKey: id) != nil else { return }
     await engine.end(job.grant, reason: reason)
     takeDown(job)
     log.info("grant \(job.grant.id) has ended: \(reason)")
@@ -221,15 +242,16 @@ actor JobGrants {
 
   /// Ends them all.
   func stop() async {
-    for id in jobs.keys.sorted() { await end(id, "the daemon stops") }
+    for id in all.map(\.grant.id).sorted() { await end(id, "the daemon stops") }
   }
 
   // MARK: For the operator
 
-  func list() async -> [GrantReport] {
-    var reports: [GrantReport] = []
-    for job in jobs.values.sorted(by: { ($0.deadline, $0.grant.id) < ($1.deadline, $1.grant.id) }) {
-      reports.append(await report(job))
+  /// Those that were made after `number` (nil: all), oldest first, each with its number.
+  func list(after number: Int64?) async -> [(number: Int64, report: GrantReport)] {
+    var reports: [(number: Int64, report: GrantReport)] = []
+    for job in all.sorted(by: { $0.number < $1.number }) where job.number > number ?? 0 {
+      reports.append((job.number, await report(job)))
     }
     return reports
   }

@@ -114,6 +114,9 @@ package struct RuleBook: Judge, Equatable {
   /// What a rule's terms and the caller's grant say against it.
   func refusal(by rule: Rule, of inquiry: Inquiry) -> String? {
     if let reason = rule.terms.refusal(of: inquiry.caller, by: rule.name) { return reason }
+    if let other = nearer(than: rule, to: inquiry) {
+      return "U2F tells no more than the hash of the RP ID, and rule \(quoted(other.name, limit: 64)) may be for it"
+    }
     if let grant = inquiry.caller.grant, inquiry.operation == .reset || !grant.covers(inquiry.scope) {
       return "grant \(grant.id) is for fewer relying parties"
     }
@@ -123,6 +126,18 @@ package struct RuleBook: Judge, Equatable {
         : "rule \(quoted(rule.name, limit: 64)) binds no claims"
     }
     return nil
+  }
+
+  /// A rule for the names below a domain that might decide instead, if the RP ID were known and not just its hash: only a
+  /// rule that names it in full is certain.
+  private func nearer(than rule: Rule, to inquiry: Inquiry) -> Rule? {
+    guard case .application = inquiry.scope,
+      !rule.relyingParties.contains(where: { $0 != .any && $0.matches(inquiry.scope) })
+    else { return nil }
+    return rules.first { other in
+      other.name != rule.name && other.operations.contains(inquiry.operation) && other.matches(inquiry.caller)
+        && other.relyingParties.contains { if case .subdomains = $0 { true } else { false } }
+    }
   }
 
   package func recognises(_ caller: Caller) -> Bool {

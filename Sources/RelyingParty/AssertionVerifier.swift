@@ -32,6 +32,7 @@ package enum AssertionVerifier {
     try expectations.checkClientData(response.clientDataJSON, type: CollectedClientData.assertion)
     let data = try authenticatorData(response.authenticatorData)
     try expectations.checkAuthenticatorData(data)
+    guard data.attestedCredential == nil else { throw .attestedCredentialInAssertion }
     guard data.flags.contains(.be) == record.backupEligible else { throw .backupEligibilityChanged }
 
     let message = response.authenticatorData + SHA256.hash(response.clientDataJSON)

@@ -40,6 +40,7 @@ package enum VerificationError: Error, Equatable, Sendable {
   case otherRelyingParty(String)
   case userHandleMissing
   case otherUserHandle
+  case attestedCredentialInAssertion
   case signature
   case signatureCounter(stored: UInt32, received: UInt32)
 }
@@ -75,6 +76,7 @@ extension VerificationError: CustomStringConvertible {
     case .otherRelyingParty(let id): "the credential of the record belongs to RP ID \(id)"
     case .userHandleMissing: "there are no allowCredentials, and the response has no userHandle"
     case .otherUserHandle: "the userHandle is not that of the record"
+    case .attestedCredentialInAssertion: "the authenticator data of an assertion has an attested credential"
     case .signature: "the signature is wrong"
     case .signatureCounter(let stored, let received):
       "the signature counter is \(received), not above \(stored): the credential may have been cloned"
@@ -115,6 +117,7 @@ extension VerificationError {
     case .backupEligibilityChanged: "7.2 step 19"
     case .attestationObject: "7.1 step 13"
     case .noAttestedCredential: "6.5.1"
+    case .attestedCredentialInAssertion: "6.1"
     case .algorithmNotRequested: "7.1 step 20"
     case .attestationFormat: "7.1 step 21"
     case .attestationStatement(let flaw): "7.1 step 22, \(flaw.section)"

@@ -91,6 +91,14 @@ extension CredentialDatabase: CredentialStore {
 // MARK: Changes
 
 extension CredentialDatabase {
+  package func replaced(by credential: Credential) throws(StoreError) -> Credential? {
+    guard credential.isDiscoverable else { return nil }
+    let keys = try unlocked()
+    let row = try read { file throws(StoreError) in try file.discoverableRow(userTag: keys.userTag(credential)) }
+    // A damaged row is nobody's account.
+    return row.flatMap { self.credential(of: $0, keys) }
+  }
+
   package func insert(_ credential: Credential) throws(StoreError) -> [KeyBinding] {
     let keys = try unlocked()
     try check(credential)

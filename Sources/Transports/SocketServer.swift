@@ -254,7 +254,10 @@ package actor SocketServer<Service: FrameService> {
     }
     client.request = nil
     stopTimer(&client.keepaliveTimer)
-    if departed.removeValue(forKey: id) != nil, let session = client.session { await service.close(session) }
+    if departed.removeValue(forKey: id) != nil {
+      if let session = client.session { await service.close(session) }
+      headcount.leave(client.caller.user)
+    }
     tasks -= 1
     answer(command, reply, to: client)
     finishStopping()
@@ -332,14 +335,16 @@ package actor SocketServer<Service: FrameService> {
     stopTimer(&client.frameTimer)
     stopTimer(&client.outputTimer)
     stopTimer(&client.keepaliveTimer)
-    headcount.leave(client.caller.user)
     if let request = client.request {
-      // Its task closes the session.
+      // Its task closes the session. Until then it counts: whoever goes does not make room for more work at once.
       departed[client.id] = client
       request.cancel()
-    } else if let session = client.session {
-      tasks += 1
-      Task(executorPreference: loop) { await self.close(session) }
+    } else {
+      headcount.leave(client.caller.user)
+      if let session = client.session {
+        tasks += 1
+        Task(executorPreference: loop) { await self.close(session) }
+      }
     }
     finishStopping()
   }

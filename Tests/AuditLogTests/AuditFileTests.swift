@@ -89,6 +89,18 @@ import Testing
     #expect(log.all.contains { $0.contains("ends in the middle of a line") })
   }
 
+  /// Verification takes a line beyond this length for no record, so none is written.
+  @Test func aRecordThatIsTooLongIsRefused() async throws {
+    let file = try file()
+    let long = await outcome(file.submit(record(1, reason: String(repeating: "é", count: 11_000))))
+    #expect(long?.description.contains("too long") == true)
+    #expect(await outcome(file.submit(record(2, reason: String(repeating: "x", count: 60_000)))) == nil)
+    file.close()
+    let found = lines(of: path).dropLast()
+    #expect(found.compactMap(number) == [2])
+    #expect(found.allSatisfy { ChainLine(Array($0.utf8)) != nil })
+  }
+
   @Test func anEarlierLogIsContinued() async throws {
     let first = try file()
     #expect(await outcome(first.submit(record(1))) == nil)

@@ -73,6 +73,44 @@ struct RuleTermsTests {
     #expect(harness.audit.records.suffix(2).map(\.rule) == ["trusted", "every"])
   }
 
+  /// The user handle says which credential makes way: its account is asked about too.
+  @Test func nobodyReplacesTheCredentialOfAnotherAccount() async throws {
+    let mine = try rule("mine", accounts: [.userName("runner")])
+    let harness = try Harness(rules: [try rule("every")])
+    var others = Harness.creation("example.com", user: [7]).with([(7, .map(["rk": true]))])
+    others[3] = .map(["id": .bytes([7]), "name": "deployer", "displayName": "The deployer"])
+    #expect(try await harness.send(0x01, others).status == 0)
+    let before = try #require(await harness.store.credentials.first)
+    await harness.engine.replaceJudge(try RuleBook([mine]))
+    #expect(try await register(harness, user: 7) == Status.operationDenied)
+    #expect(await harness.store.credentials == [before])
+    let refusal = try #require(harness.audit.records.last)
+    #expect(refusal.outcome == .failed && refusal.reason?.contains("another account") == true)
+    // One that does not make way is nobody's business.
+    #expect(try await register(harness, user: 7, rk: false) == 0)
+
+    await harness.engine.replaceJudge(try RuleBook([try rule("every")]))
+    #expect(try await register(harness, user: 7) == 0)
+    #expect(await harness.store.credentials.contains { $0.id == before.id } == false)
+    #expect(harness.audit.records.last?.detail == "replaces \(before.id.hex)")
+  }
+
+  /// Where each account has to be looked at, nobody looks for who has gone.
+  @Test func aWalkEndsWithItsCaller() async throws {
+    let harness = try Harness(rules: [
+      try rule("every"), try rule("trusted", accounts: [.userHandle([7])]) { $0.userVerification = true },
+    ])
+    for user in 8...48 as ClosedRange<UInt8> { #expect(try await register(harness, user: user) == 0) }
+    let request: CBORMap = [1: .text("example.com"), 2: .bytes([UInt8](repeating: 1, count: 32))]
+    harness.store.faults.fail(at: nil)
+    let gone = Task { () async throws -> UInt8 in
+      withUnsafeCurrentTask { $0?.cancel() }
+      return try await harness.send(0x02, request).status
+    }
+    #expect(try await gone.value == Status.keepaliveCancel)
+    #expect(harness.store.faults.calls < 5)
+  }
+
   @Test func aRateOfSignaturesThroughTheAuthenticator() async throws {
     let harness = try Harness(rules: [try rule("r") { $0.rate = Rate(perMinute: 6, burst: 2) }])
     #expect(try await register(harness, user: 1) == 0)

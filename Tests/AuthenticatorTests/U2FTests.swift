@@ -166,7 +166,7 @@ import WebAuthn
     #expect(await send(registration, harness) == Self.wrongData)
     #expect(harness.audit.records.last?.outcome == .refused)
     let id = try await harness.register("a.example.org")
-    #expect(await send(authentication(id, application: below), harness) == Self.wrongData)
+    #expect(try await authenticate(harness, authentication(id, application: below)).userPresence == 1, "it is named")
     #expect(await harness.store.credentials.count == 1)
 
     await harness.engine.replaceJudge(try RuleBook([try Harness.anything()]))
@@ -177,6 +177,35 @@ import WebAuthn
     #expect(await send(registration, harness) == Self.wrongData)
     let stranger = Harness.caller(connection: 2, user: 1001)
     #expect(await send(authentication(id, application: below), harness, from: stranger) == Self.wrongData)
+  }
+
+  /// What a rule for names below a domain refuses, U2F does not get by a rule for everything.
+  @Test(arguments: U2FControl.allCases)
+  func noWayRoundTheMostSpecificRule(control: U2FControl) async throws {
+    let harness = try Harness(rules: [try Harness.anything()])
+    let below = SHA256.hash(Array("a.example.org".utf8))
+    let id = try await harness.register("a.example.org")
+    let elsewhere = try await harness.register("example.com")
+    let nameless = try await register(harness, application: below)
+    var terms = Terms()
+    terms.bindsClaims = true
+    let bound = Rule(
+      name: "bound", callers: [CallerPattern(user: 1000)], relyingParties: [try RelyingPartyPattern("*.example.org")],
+      operations: [.authenticate], terms: terms)
+    await harness.engine.replaceJudge(try RuleBook([try Harness.anything(), bound]))
+    let plain = Harness.request("a.example.org", allow: [id])
+    #expect(try await harness.send(2, plain).status == Status.operationDenied)
+    for handle in [id, nameless.keyHandle] {
+      #expect(await send(authentication(handle, control, application: below), harness) == Self.wrongData)
+      #expect(harness.audit.records.last?.outcome == .refused)
+    }
+    // A name that is known is judged by the rule for it, and a rule that names it in full is certain.
+    let known = await send(authentication(elsewhere, control), harness)
+    #expect(known.suffix(2) == (control == .checkOnly ? [0x69, 0x85] : Self.noError))
+    let exact = try Harness.rule("exact", ["a.example.org"], [.authenticate])
+    await harness.engine.replaceJudge(try RuleBook([try Harness.anything(), bound, exact]))
+    let certain = await send(authentication(nameless.keyHandle, control, application: below), harness)
+    #expect(certain.suffix(2) == (control == .checkOnly ? [0x69, 0x85] : Self.noError))
   }
 
   @Test func nobodyIsVerifiedSoItEndsWhereThatIsWanted() async throws {

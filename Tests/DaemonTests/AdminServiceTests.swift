@@ -1,4 +1,5 @@
 import Authenticator
+import CBOR
 import CTAPHID
 import Crypto
 import Glibc
@@ -228,6 +229,104 @@ private final class AdminFixture: Sendable {
     let fixture = try AdminFixture()
     fixture.store.faults.fail(at: 1)
     #expect(await fixture.ask(#"{"request":"credentials"}"#) == #"{"error":"injected"}"#)
+  }
+
+  // MARK: Grants
+
+  private static func job(
+    claims: [String: String] = [:], rpIds: [String] = [], signatures: Int = 1_000_000
+  ) -> String {
+    let members = claims.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\"\($0.value)\"" }.joined(separator: ",")
+    let parties = rpIds.map { "\"\($0)\"" }.joined(separator: ",")
+    return """
+      {"request":"grantCreate","grant":{"rule":"job","uid":\(geteuid()),"ttl":60,"claims":{\(members)},\
+      "rpIds":[\(parties)],"signatures":\(signatures)}}
+      """
+  }
+
+  private static func jobs() throws -> AdminFixture {
+    try AdminFixture(rules: [
+      Rule(
+        name: "job", callers: [CallerPattern(user: 1000)], relyingParties: [try RelyingPartyPattern("*")],
+        operations: [.authenticate])
+    ])
+  }
+
+  /// What a grant was used up for can still be thrown away.
+  @Test(.timeLimit(.minutes(2))) func revokesWhatIsUsedUp() async throws {
+    var terms = Terms()
+    terms.requiresGrant = true
+    let fixture = try AdminFixture(rules: [
+      Rule(
+        name: "job", callers: [CallerPattern(user: geteuid())], relyingParties: [try RelyingPartyPattern("*")],
+        operations: [.register], terms: terms)
+    ])
+    let made = try #require(await fixture.ask(Self.job(signatures: 2)))
+    let id = made.split(separator: #""id":""#)[1].prefix(32)
+    let path = made.split(separator: #""socket":""#)[1].prefix { $0 != "\"" }
+    let creation: CBORMap = [
+      1: .bytes([UInt8](repeating: 1, count: 32)), 2: .map(["id": "example.com"]), 3: .map(["id": .bytes([1])]),
+      4: .array([.map(["alg": -7, "type": "public-key"])]),
+    ]
+    let request = Frame(.cbor, [1] + CanonicalCBOR.encode(.map(creation))).encoded()
+
+    await fixture.keys.hold()
+    let slow = try UnixSocket.connect(to: String(path))
+    try UnixSocket.setTimeLimits(slow, milliseconds: 60_000)
+    try slow.sendAll(request)
+    await fixture.keys.arrival()
+    fixture.keys.faults.fail(at: 1)
+    let last = try UnixSocket.connect(to: String(path))
+    try UnixSocket.setTimeLimits(last, milliseconds: 60_000)
+    try last.sendAll(request)
+    // CTAP2 has no status for a TPM that is away: whatever it is, it is an answer.
+    #expect(try last.read(upTo: 5).count == 5)
+    #expect(await fixture.ask(#"{"request":"grantList"}"#)?.contains(id) ?? false)
+    let revocation = #"{"request":"grantRevoke","id":"\#(id)"}"#
+    #expect(await fixture.ask(revocation) == #"{"revoked":true}"#)
+    await fixture.keys.letGo()
+    var answers: [UInt8] = []
+    while let more = try? slow.read(upTo: 4096), !more.isEmpty { answers += more }
+    // Nothing but keepalives: 4 bytes of length, 1 of command, 1 of status.
+    #expect(answers.count.isMultiple(of: 6) && answers.count < 256, "\(answers)")
+    #expect(await fixture.store.credentials.isEmpty)
+    #expect(await fixture.ask(revocation) == #"{"revoked":false}"#)
+  }
+
+  /// Each record repeats them, and has a length beyond which it would be none.
+  @Test func claimsThatFitNoRecord() async throws {
+    let fixture = try Self.jobs()
+    var claims: [String: String] = [:]
+    for number in 0..<15 { claims["c\(number)"] = String(repeating: "x", count: 1024) }
+    #expect(await fixture.ask(Self.job(claims: claims))?.hasPrefix(#"{"claims":"#) ?? false)
+    // As they stand in the log, where each of these takes six bytes.
+    claims["c0"] = String(repeating: "é", count: 512)
+    let answer = await fixture.ask(Self.job(claims: claims))
+    #expect(answer == #"{"error":"the claims of a grant have together at most 16384 bytes in a record"}"#)
+  }
+
+  @Test func pagesOfGrants() async throws {
+    let fixture = try Self.jobs()
+    let claims = ["repository": String(repeating: "r", count: 1000)]
+    var made: [String] = []
+    for _ in 0..<130 {
+      let answer = try #require(await fixture.ask(Self.job(claims: claims, rpIds: ["example.com"])))
+      made.append(String(answer.split(separator: #""id":""#)[1].prefix(32)))
+    }
+    var listed: [String] = []
+    var pages = 0
+    var next: Substring? = "0"
+    while let after = next {
+      let answer = try #require(await fixture.ask(#"{"request":"grantList","after":\#(after)}"#))
+      #expect(answer.utf8.count < 65_535)
+      listed += answer.split(separator: #""id":""#).dropFirst().map { String($0.prefix(32)) }
+      next = answer.split(separator: #""next":"#).dropFirst().first?.dropLast()
+      pages += 1
+    }
+    #expect(listed == made && pages > 1)
+    let parties = (0..<65).map { "a\($0).example.com" }
+    #expect(
+      await fixture.ask(Self.job(rpIds: parties)) == #"{"error":"a grant names at most 64 relying parties"}"#)
   }
 
   // MARK: CTAP2 as the operator

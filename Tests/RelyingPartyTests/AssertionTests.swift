@@ -20,6 +20,7 @@ struct Assertion {
   var relyingPartyID = "example.com"
   var flags: AuthenticatorDataFlags = [.up]
   var counter: UInt32 = 8
+  var attestedCredential: AttestedCredential?
   var userHandle: [UInt8]? = [1, 2, 3]
   var spoilResponse: (inout AuthenticationResponseJSON) -> Void = { _ in }
   var allowCredentials: [[UInt8]] = []
@@ -39,7 +40,8 @@ struct Assertion {
         type: type, challenge: challenge, origin: origin, crossOrigin: crossOrigin, topOrigin: topOrigin
       ).serialized()
     let data = AuthenticatorData(
-      relyingPartyIDHash: SHA256.hash([UInt8](relyingPartyID.utf8)), flags: flags, signatureCounter: counter
+      relyingPartyIDHash: SHA256.hash([UInt8](relyingPartyID.utf8)), flags: flags, signatureCounter: counter,
+      attestedCredential: attestedCredential
     ).encoded()
     var response = AuthenticationResponseJSON(
       id: record.id, clientDataJSON: clientData, authenticatorData: data,
@@ -185,6 +187,16 @@ struct Assertion {
         $0.counter = 0
         $0.record.signCount = 0
       } == nil)
+  }
+
+  /// Else nothing but the client data's type tells a registration by self-attestation from an assertion.
+  @Test func refusesAttestedCredentials() {
+    #expect(
+      Assertion.failure {
+        $0.flags = [.up, .at]
+        $0.attestedCredential = AttestedCredential(
+          aaguid: [UInt8](repeating: 0, count: 16), credentialID: $0.record.id, publicKey: $0.record.publicKey)
+      }?.description == "the authenticator data of an assertion has an attested credential")
   }
 
   @Test func refusesMalformedAuthenticatorData() {

@@ -111,15 +111,22 @@ package actor MemoryStore: CredentialStore {
     blobs = largeBlobs
   }
 
+  package func replaced(by credential: Credential) throws(StoreError) -> Credential? {
+    try check()
+    return makingWay(for: credential).first
+  }
+
+  private func makingWay(for credential: Credential) -> [Credential] {
+    guard credential.isDiscoverable else { return [] }
+    return discoverable(credential.key.binding.relyingPartyIDHash, true).map(\.credential).filter {
+      $0.userHandle == credential.userHandle && $0.state == .enabled
+    }
+  }
+
   package func insert(_ credential: Credential) throws(StoreError) -> [KeyBinding] {
     try check()
-    var replaced: [KeyBinding] = []
-    if credential.isDiscoverable {
-      replaced = discoverable(credential.key.binding.relyingPartyIDHash, true)
-        .filter { $0.credential.userHandle == credential.userHandle && $0.credential.state == .enabled }.map(
-          \.credential.key.binding)
-      rows.removeAll { replaced.contains($0.credential.key.binding) }
-    }
+    let replaced = makingWay(for: credential).map(\.key.binding)
+    rows.removeAll { replaced.contains($0.credential.key.binding) }
     guard rows.count < capacity else { throw .full("\(capacity) credentials") }
     rows.append((next, credential))
     next += 1

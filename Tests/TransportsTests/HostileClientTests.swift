@@ -155,6 +155,26 @@ import Transports
     }
   }
 
+  /// What it has begun goes on without it.
+  @Test func whoHasGoneCountsUntilItsRequestHasEnded() async throws {
+    var settings = ServerSettings()
+    settings.connectionsPerUser = 1
+    try await withServer(settings) { harness in
+      var client: TestClient? = try harness.client()
+      try client?.send(.cbor, .stubborn)
+      await harness.service.wait(for: .started(.cbor))
+      client = nil
+      await harness.service.wait(for: .cancelled)
+      await harness.settle()
+      #expect(await harness.server.connectionCount == 0)
+      #expect(try harness.client().receive() == .error(.channelBusy))
+      harness.service.releaseAll()
+      await harness.service.wait(for: .closed)
+      await harness.settle()
+      #expect(try harness.client().call(.ping) == Frame(.ping))
+    }
+  }
+
   @Test func garbage() async throws {
     let seed = UInt64.random(in: 0 ... .max)
     var random = SeededGenerator(seed: seed)
