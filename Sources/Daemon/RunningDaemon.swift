@@ -58,6 +58,7 @@ final class RunningDaemon: Sendable {
     let daemon = try RunningDaemon(configured, loaded.settings, logger, database, audit, keys)
     await daemon.engine.prepare()
     await daemon.grants.prepare()
+    try await daemon.compareLog()
     daemon.notary.start()
     await daemon.record("start", reason: "version \(CountersignVersion.text), \(daemon.report.tpmInWords)")
     try await daemon.listen(passed)
@@ -234,6 +235,20 @@ final class RunningDaemon: Sendable {
         time: SystemTime().unixMilliseconds, outcome: outcome, operation: operation, connection: 0, user: geteuid(),
         group: getegid(), process: getpid(), reason: reason))
     try? await ticket.durable()
+  }
+
+  /// Before anything is signed: a log that others have put in the place of the daemon's is marked as such for ever.
+  ///
+  /// - Throws: `AuditError` where the log cannot be compared, or cannot say what was found
+  private func compareLog() async throws {
+    let tail = LogTail(path: settings.auditLog, key: keys.auditKey)
+    guard let mismatch = try tail.mismatch(with: try await keys.anchor()) else { return }
+    logger.error("audit log \(settings.auditLog): \(mismatch); see countersign audit verify")
+    var record = AuditRecord(
+      time: SystemTime().unixMilliseconds, outcome: .failed, operation: AuditRecord.breakOperation, connection: 0,
+      user: geteuid(), group: getegid(), process: getpid())
+    record.reason = mismatch
+    try await audit.submit(record).durable()
   }
 
   private func stop() async {
