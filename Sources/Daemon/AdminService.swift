@@ -80,6 +80,8 @@ struct AdminService: FrameService {
   let owner: UInt32
   /// Whose members may ask too; nil for nobody.
   let group: UInt32?
+  /// In which the daemon itself runs; nobody from another one may ask.
+  var ownContainer: String?
   let engine: AuthenticatorEngine
   let grants: JobGrants
   let executables: ExecutableDigests
@@ -92,6 +94,8 @@ struct AdminService: FrameService {
   /// nil for a stranger.
   func open(_ caller: Caller) async -> Caller? {
     let isMember = group.map { caller.group == $0 || caller.supplementaryGroups.contains($0) } ?? false
+    // Root of a container is root to the kernel wherever the engine maps no users.
+    guard caller.container == nil || caller.container == ownContainer else { return nil }
     guard caller.user == 0 || caller.user == owner || isMember else { return nil }
     return caller.asOperator
   }
@@ -100,7 +104,9 @@ struct AdminService: FrameService {
     switch command {
     case .administration:
       guard let caller = session else {
-        return encode(Problem(error: "only root, the service's own user and the group of adminGroup may ask"))
+        return encode(
+          Problem(
+            error: "only root, the service's own user and the group of adminGroup may ask, and none in a container"))
       }
       return await answer(payload, for: caller)
     case .cbor:

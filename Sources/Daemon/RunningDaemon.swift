@@ -112,7 +112,9 @@ final class RunningDaemon: Sendable {
     administration = SocketServer(
       loop: loop,
       service: AdminService(
-        owner: geteuid(), group: settings.adminGroup, engine: engine, grants: grants,
+        owner: geteuid(), group: settings.adminGroup,
+        ownContainer: ProcessIdentity(of: getpid())?.facts(opensExecutable: false).container, engine: engine,
+        grants: grants,
         executables: executables, attestation: attestation, status: report.make,
         auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make, metrics: report.metrics),
       settings: RunningDaemon.administrationSettings, log: logger)
@@ -174,12 +176,30 @@ final class RunningDaemon: Sendable {
     }
     if !hasAdministration {
       let group = settings.adminGroup
+      let path = Self.place(
+        ofOperatorsSocket: settings.adminSocket, in: ServiceManager.environment("RUNTIME_DIRECTORY"))
       try await administration.listen(
-        on: try Listener(path: settings.adminSocket, mode: group == nil ? 0o600 : 0o660, group: group))
+        on: try Listener(path: path, mode: group == nil ? 0o600 : 0o660, group: group))
+      if path != settings.adminSocket { try replaceWithLink(at: settings.adminSocket, to: path) }
     }
     if !hasJobs {
       try await jobs.listen(on: try Listener(path: settings.socket, mode: settings.socketMode))
     }
+  }
+
+  /// Where the operator's socket is made: where the service manager has made a folder `FOLDER-admin` beside the one in
+  /// the settings, in that. Containers are given the first folder, and must not reach the socket by it; there only a link
+  /// stands, which leads nowhere in a container.
+  ///
+  /// - Parameters:
+  ///   - path: as the settings say
+  ///   - folders: RUNTIME_DIRECTORY (systemd.exec(5))
+  /// - Returns: the path to listen on
+  static func place(ofOperatorsSocket path: String, in folders: String?) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return path }
+    let folder = path[..<slash] + "-admin"
+    let isThere = folders?.split(separator: ":").contains { $0 == folder } ?? false
+    return isThere ? String(folder + path[slash...]) : path
   }
 
   // MARK: - Serving
