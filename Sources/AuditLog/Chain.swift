@@ -114,11 +114,14 @@ package struct ChainLine: Equatable, Sendable {
     isBreak = body.starts(with: ",\"outcome\":\"failed\",\"operation\":\"\(AuditRecord.breakOperation)\",".utf8)
   }
 
-  /// No text in a record can hold these with bare quotation marks; a single alteration leaves one of them.
+  /// No text in a record can hold these with bare quotation marks; a single alteration leaves one of them. Names and
+  /// values of claims can be the same, in a record that has a connection, which no signature has.
   private static func resemblesHead(_ line: [UInt8]) -> Bool {
     let (operation, member) = (Array("\"log.head\"".utf8), Array("\"attested\":\"".utf8))
+    let connection = Array("\"connection\":".utf8)
     for index in line.indices.dropLast(operation.count) where line[index] == UInt8(ascii: "\"") {
       let rest = line[index...]
+      if rest.starts(with: connection) { return false }
       if rest.starts(with: operation) || rest.starts(with: member) { return true }
     }
     return false

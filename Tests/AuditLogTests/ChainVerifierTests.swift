@@ -185,6 +185,9 @@ import Testing
     var job = record(1)
     job.claims = ["operation": AuditRecord.breakOperation, "outcome": "failed"]
     claimed.add(job)
+    // A branch of this name is no damaged signature either.
+    job.claims = ["ref": SignedHead.operation, "attested": "yes"]
+    claimed.add(job)
     #expect(tampering(claimed.verify(asking: claimed.expectation)) == [])
   }
 
