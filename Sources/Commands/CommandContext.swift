@@ -132,7 +132,7 @@ struct CommandContext {
   func connect(to path: String, until deadline: Deadline) throws(CommandFailure) -> any FrameExchange {
     do {
       let connection = try console.connect(path, deadline)
-      if path == adminSocket { try connection.requireDaemon() }
+      if path == adminSocket { try connection.requireDaemon(at: path) }
       return connection
     } catch {
       guard path == adminSocket else { throw CommandFailure(what, error, socket: path) }

@@ -85,7 +85,7 @@ private struct Examination {
     let members: Members
     do {
       let connection = try context.console.connect(path, deadline)
-      try connection.requireDaemon()
+      try connection.requireDaemon(at: path)
       members = try AdminClient(connection).status(until: deadline)
     } catch {
       let failure = CommandFailure(context.what, error, socket: path, namedBy: "--admin-socket")
