@@ -8,6 +8,8 @@ package struct EnrolmentPolicy: Sendable {
   package var vendors: [Certificate]
   /// SHA-256 of endorsement keys (DER SubjectPublicKeyInfo).
   package var allowed: Set<[UInt8]>
+  /// Who made the TPMs of some of these, as the operator says: names as in ``TPMVendor``.
+  package var makers: [[UInt8]: String] = [:]
   /// Seconds since 1970-01-01 UTC.
   package var time: Int64
 
@@ -41,15 +43,40 @@ extension EnrolmentPolicy {
       throw EnrolmentRefusal("the TPM names no registered maker")
     }
     let hash = SHA256.hash(key)
-    if let der = request.endorsementCertificate, !allowed.contains(hash) {
-      try checkCertificate(der, of: key, vendor)
-    } else if !allowed.contains(hash) {
+    var isMakerKnown = false
+    if allowed.contains(hash) {
+      isMakerKnown = makers[hash] != nil
+      let maker = makers[hash] ?? EnrolmentPolicy.software
+      guard vendor.name == maker else {
+        throw EnrolmentRefusal(
+          "the TPM says that \(vendor.name) made it, and the list \(isMakerKnown ? maker : "nothing of it"): write its "
+            + "maker behind \(hash.hexadecimal) if you know it")
+      }
+    } else if let der = request.endorsementCertificate {
+      isMakerKnown = try checkCertificate(der, of: key, vendor)
+    } else {
       throw EnrolmentRefusal(
         "the TPM has no endorsement certificate, and its endorsement key \(hash.hexadecimal) is not on the list")
     }
+    try checkModel(request.aaguid, isMakerKnown: isMakerKnown)
     return AcceptedRequest(
       request: request, attestationKey: attestationKey, endorsementKey: endorsementKey, endorsementHash: hash,
       vendor: vendor)
+  }
+
+  /// Of the TPMs whose maker nobody has named: software, which anybody can make.
+  private static let software = "IBM"
+
+  /// What the request says of itself goes into the certificates: no more than others vouch for.
+  private func checkModel(_ aaguid: [UInt8], isMakerKnown: Bool) throws(EnrolmentRefusal) {
+    guard aaguid == CountersignModel.hardware || aaguid == CountersignModel.software else {
+      throw EnrolmentRefusal("its AAGUID is not one of Countersign's")
+    }
+    guard aaguid == CountersignModel.software || isMakerKnown else {
+      throw EnrolmentRefusal(
+        "nobody but the runner says who made its TPM, so that it cannot pass for hardware: its maker's certificate or the "
+          + "list must name the maker")
+    }
   }
 
   /// The quote holds the request together: who changes any of it cannot sign again.
@@ -70,9 +97,10 @@ extension EnrolmentPolicy {
     else { throw EnrolmentRefusal("the request was altered: the PCRs are not those of its quote") }
   }
 
+  /// - Returns: whether it names the maker
   private func checkCertificate(
     _ der: [UInt8], of key: [UInt8], _ vendor: TPMVendor
-  ) throws(EnrolmentRefusal) {
+  ) throws(EnrolmentRefusal) -> Bool {
     let certificate = try reading { () throws in try Certificate(der: der) }
     guard certificate.publicKey == key else {
       throw EnrolmentRefusal("the endorsement certificate is for another key than the endorsement key")
@@ -83,7 +111,8 @@ extension EnrolmentPolicy {
         throw EnrolmentRefusal("the endorsement certificate is for another purpose (extendedKeyUsage)")
       }
     }
-    if let named = certificate.tpmManufacturer, named != vendor {
+    let named = certificate.tpmManufacturer
+    if let named, named != vendor {
       throw EnrolmentRefusal("the endorsement certificate names the maker \(named.name), the TPM \(vendor.name)")
     }
     do {
@@ -93,6 +122,7 @@ extension EnrolmentPolicy {
     } catch {
       throw EnrolmentRefusal("the endorsement certificate is not trusted: \(error)")
     }
+    return named != nil
   }
 }
 

@@ -12,10 +12,15 @@ package struct AuditRecord: Equatable, Sendable {
     case done
   }
 
+  /// Of the record, with outcome `failed`, by which a daemon that starts says what ``LogTail`` has found. Signed with
+  /// the rest, it can go only together with everything that the TPM signed after it.
+  package static let breakOperation = "log.break"
+
   /// Milliseconds since 1970-01-01 UTC.
   package var time: Int64
   package var outcome: Outcome
-  /// `register`, `authenticate`, `manage`, `reset`, `wink`, `selection`; of the daemon itself `start`, `reload`, `stop`.
+  /// `register`, `authenticate`, `manage`, `reset`, `wink`, `selection`; of the daemon itself `start`, `reload`, `stop`,
+  /// and ``breakOperation``.
   package var operation: String
   /// Which of its kind, where there are several: `pin.set`, `credential.delete`, `config.toggleAlwaysUv`, `u2f`.
   package var detail: String?

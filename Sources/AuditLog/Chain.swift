@@ -81,6 +81,8 @@ package struct ChainLine: Equatable, Sendable {
   package let head: SignedHead?
   /// Whether it has been such a signature, as far as can be seen, and cannot be read as one any more.
   package let isDamagedHead: Bool
+  /// Whether the daemon says that the log before is not what its TPM has signed.
+  package let isBreak: Bool
 
   /// The longest line that counts as a record; the daemon's are far shorter.
   package static let maximumCount = 1 << 16
@@ -109,13 +111,19 @@ package struct ChainLine: Equatable, Sendable {
     let head = SignedHead(&reader, of: line)
     self.head = head
     isDamagedHead = head == nil && ChainLine.resemblesHead(line)
+    // Behind the time, which has no comma: where no caller's text can stand.
+    let body = line.drop { $0 != UInt8(ascii: ",") }
+    isBreak = body.starts(with: ",\"outcome\":\"failed\",\"operation\":\"\(AuditRecord.breakOperation)\",".utf8)
   }
 
-  /// No text in a record can hold these with bare quotation marks; a single alteration leaves one of them.
+  /// No text in a record can hold these with bare quotation marks; a single alteration leaves one of them. Names and
+  /// values of claims can be the same, in a record that has a connection, which no signature has.
   private static func resemblesHead(_ line: [UInt8]) -> Bool {
     let (operation, member) = (Array("\"log.head\"".utf8), Array("\"attested\":\"".utf8))
+    let connection = Array("\"connection\":".utf8)
     for index in line.indices.dropLast(operation.count) where line[index] == UInt8(ascii: "\"") {
       let rest = line[index...]
+      if rest.starts(with: connection) { return false }
       if rest.starts(with: operation) || rest.starts(with: member) { return true }
     }
     return false

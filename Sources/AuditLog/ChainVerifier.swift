@@ -140,6 +140,10 @@ package struct ChainVerifier {
   package var end: ChainEnd? { last?.end }
   /// The last record that a signature covers.
   package var signedThrough: UInt64? { lastHead?.head.end.sequence }
+  /// The anchor in that signature.
+  var signedAnchor: UInt64? { lastHead?.head.anchor }
+  /// Whether anything says that the daemon has written this: a signature, or the daemon itself. Anybody can make a chain.
+  package var isVouchedFor: Bool { signatures > 0 || expectation != nil }
 
   /// Begins the next file, in the order in which they were written.
   package mutating func beginFile() {
@@ -204,7 +208,9 @@ package struct ChainVerifier {
   private mutating func begin(_ record: ChainLine, _ hash: [UInt8]) {
     first = record.sequence
     if record.sequence > 1 {
-      remember(ChainEnd(sequence: record.sequence - 1, hash: record.previous))
+      let before = ChainEnd(sequence: record.sequence - 1, hash: record.previous)
+      remember(before)
+      if before.sequence == expectation?.end.sequence { expectedHash = before.hash }
       note(.begins, "begins with record \(record.sequence): records 1 to \(record.sequence - 1) were not given")
     } else if stray == nil, record.previous != ChainEnd.beginning.hash {
       report(.altered, at: place, "the first record says that there is something before it")
@@ -313,6 +319,11 @@ package struct ChainVerifier {
     let end = ChainEnd(sequence: number ?? record.sequence, hash: hash)
     if let head = record.head { check(head, in: end) }
     if record.isDamagedHead { report(.badSignature, at: place, "a signature that cannot be read any more") }
+    if record.isBreak {
+      report(
+        .rolledBack, at: place, "the daemon found here, when it started, that the log before is not what its TPM signed"
+      )
+    }
     last = Last(end: end, line: current, place: place)
     remember(end)
     if end.sequence == expectation?.end.sequence { expectedHash = hash }
@@ -420,7 +431,9 @@ package struct ChainVerifier {
         )
       }
     }
-    if reached < expectation.end.sequence {
+    if let first, first > max(expectation.end.sequence, 1) {
+      compareBeginning(first, expectation)
+    } else if reached < expectation.end.sequence {
       report(
         .truncated, at: last?.place ?? place,
         "ends with record \(reached), and the daemon has written record \(expectation.end.sequence)")
@@ -429,6 +442,15 @@ package struct ChainVerifier {
         .altered, at: last?.place ?? place,
         "record \(expectation.end.sequence) is not the one that the daemon has written: something up to it was altered")
     }
+  }
+
+  /// The log begins behind what the daemon had written when it was asked: only a link can join the two.
+  private mutating func compareBeginning(_ first: UInt64, _ expectation: ChainExpectation) {
+    guard expectedHash != expectation.end.hash else { return }
+    report(
+      .cutOut, at: Place(file: 0, line: 0),
+      "begins with record \(first), and nothing joins it to record \(expectation.end.sequence), the last that the daemon "
+        + "had written: give the earlier files too")
   }
 
   // MARK: Findings

@@ -15,6 +15,8 @@ package enum ClientError: Error, Equatable, Sendable {
   case requestTooLong(Int)
   /// This machine gives no memory or no randomness for secrets.
   case noSecrets(String)
+  /// The operator's socket is another user's, whose number this is.
+  case stranger(UInt32)
   /// An ERROR frame.
   case refused(CTAPHIDError)
 }
@@ -28,6 +30,7 @@ extension ClientError: CustomStringConvertible {
     case .malformed(let problem): "the answer is malformed: \(problem)"
     case .requestTooLong(let count): "the request has \(count) bytes, more than a frame holds"
     case .noSecrets(let problem): problem
+    case .stranger(let user): "uid \(user) listens there: neither root nor you nor the user countersign"
     case .refused(let error): "the daemon answered \(error)"
     }
   }

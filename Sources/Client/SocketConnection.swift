@@ -18,6 +18,11 @@ package final class SocketConnection: FrameExchange {
     }
   }
 
+  package var serverUser: UInt32? {
+    // Whom nobody knows is nobody whom one trusts.
+    (try? stream.peerUser()) ?? .max
+  }
+
   package func exchange(_ request: Frame, until deadline: Deadline) throws(ClientError) -> Frame {
     guard !isBroken else { throw .disconnected }
     isBroken = true

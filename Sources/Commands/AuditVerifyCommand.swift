@@ -38,7 +38,12 @@ func verifyAudit(_ context: CommandContext) throws(CommandFailure) {
   verifier.finish()
   progress.end()
   try output(context.arguments.has(.json) ? json(verifier, input.paths).line : text(verifier, input.paths))
-  guard let first = verifier.findings.first(where: \.kind.isTampering) else { return }
+  guard let first = verifier.findings.first(where: \.kind.isTampering) else {
+    guard !verifier.isVouchedFor else { return }
+    throw context.fail(
+      .verificationFailed, "no signature of this key stands in what was given",
+      "anybody can write such a log: give more files, or ask the daemon")
+  }
   let count = verifier.findings.count { $0.kind.isTampering } + verifier.moreFindings
   throw context.fail(
     .verificationFailed, "\(count) finding\(count == 1 ? "" : "s"), the first \(described(first, input.paths))",
@@ -137,6 +142,10 @@ private struct Progress {
   }
 }
 
+extension ChainVerifier {
+  fileprivate var isVerified: Bool { !isTampered && isVouchedFor }
+}
+
 private func described(_ finding: ChainFinding, _ paths: [String]) -> String {
   let path = finding.file < paths.count ? paths[finding.file] : "?"
   return "\(path)\(finding.line > 0 ? ":\(finding.line)" : ""): \(finding.kind.rawValue): \(finding.text)"
@@ -149,14 +158,14 @@ private func text(_ verifier: ChainVerifier, _ paths: [String]) -> [UInt8] {
   if let first = verifier.first, let last = verifier.end { summary += ", \(first) to \(last.sequence)" }
   summary += ", \(verifier.signatures) signatures"
   if let signed = verifier.signedThrough { summary += ", signed up to record \(signed)" }
-  lines.append(summary + (verifier.isTampered ? ": NOT VERIFIED" : ": verified"))
+  lines.append(summary + (verifier.isVerified ? ": verified" : ": NOT VERIFIED"))
   return [UInt8]((lines.map(shown).joined(separator: "\n") + "\n").utf8)
 }
 
 private func json(_ verifier: ChainVerifier, _ paths: [String]) -> JSONValue {
   func number(_ value: UInt64?) -> JSONValue? { value.map { .integer(Int64(clamping: $0)) } }
   var members: [String: JSONValue] = [
-    "verified": .boolean(!verifier.isTampered), "files": .array(paths.map { .string($0) }),
+    "verified": .boolean(verifier.isVerified), "files": .array(paths.map { .string($0) }),
     "findings": .array(
       verifier.findings.map { finding in
         .object([

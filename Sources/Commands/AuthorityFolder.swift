@@ -2,6 +2,7 @@ internal import Attestation
 internal import Crypto
 internal import Platform
 internal import Secrets
+internal import TPMStructures
 internal import WebAuthn
 
 /// An authority in its folder, locked for as long as this lives. Every change renews the revocation list.
@@ -65,7 +66,9 @@ struct AuthorityFolder: ~Copyable {
       try context.console.replaceFile(path + "/ca.key", try authority.encryptedKey(by: passphrase.bytes), secret)
       try context.console.replaceFile(
         path + "/ca.pem", Array(PEM.encode(authority.certificate.der, label: PEM.certificate).utf8), readable)
-      let note = "# SHA-256 of endorsement keys that are accepted without a maker's certificate, one a line.\n"
+      let note =
+        "# SHA-256 of endorsement keys that are accepted without a maker's certificate, one a line; behind it the maker "
+        + "(IFX, STM, NTC, ...), without which a TPM cannot pass for hardware.\n"
       try context.console.replaceFile(path + "/endorsement-keys", Array(note.utf8), readable)
       try write(&authority, path, context)
     } catch {
@@ -147,16 +150,24 @@ struct AuthorityFolder: ~Copyable {
     var vendors: [Certificate] = []
     for name in names { vendors += try context.certificates(at: "\(path)/vendors/\(name)", .authority) }
     var allowed: Set<[UInt8]> = []
+    var makers: [[UInt8]: String] = [:]
     let list = try context.content(of: path + "/endorsement-keys", .authority)
     for line in String(decoding: list, as: UTF8.self).split(separator: "\n") where !line.hasPrefix("#") {
-      guard let hash = [UInt8](hexadecimal: String(line)), hash.count == 32 else {
+      let words = line.split(separator: " ")
+      guard let first = words.first, let hash = [UInt8](hexadecimal: String(first)), hash.count == 32,
+        words.count == 1 || words.count == 2 && TPMVendor(name: String(words[1])) != nil
+      else {
         throw context.fail(
-          .usage, "\(quoted(path + "/endorsement-keys")) has a line that is no SHA-256 in lower case hexadecimal",
-          "correct it")
+          .usage,
+          "\(quoted(path + "/endorsement-keys")) has a line that is no SHA-256 in lower case hexadecimal, with or without "
+            + "a registered maker behind it", "correct it")
       }
       allowed.insert(hash)
+      if words.count == 2 { makers[hash] = String(words[1]) }
     }
-    return EnrolmentPolicy(vendors: vendors, allowed: allowed, time: context.console.unixSeconds())
+    var policy = EnrolmentPolicy(vendors: vendors, allowed: allowed, time: context.console.unixSeconds())
+    policy.makers = makers
+    return policy
   }
 
   private static func path(_ context: CommandContext) throws(CommandFailure) -> String {

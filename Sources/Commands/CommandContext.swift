@@ -131,7 +131,9 @@ struct CommandContext {
 
   func connect(to path: String, until deadline: Deadline) throws(CommandFailure) -> any FrameExchange {
     do {
-      return try console.connect(path, deadline)
+      let connection = try console.connect(path, deadline)
+      if path == adminSocket { try connection.requireDaemon(at: path) }
+      return connection
     } catch {
       guard path == adminSocket else { throw CommandFailure(what, error, socket: path) }
       throw CommandFailure(what, error, socket: path, namedBy: "--admin-socket")

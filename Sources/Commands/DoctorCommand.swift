@@ -84,7 +84,9 @@ private struct Examination {
     let path = context.adminSocket
     let members: Members
     do {
-      members = try AdminClient(context.console.connect(path, deadline)).status(until: deadline)
+      let connection = try context.console.connect(path, deadline)
+      try connection.requireDaemon(at: path)
+      members = try AdminClient(connection).status(until: deadline)
     } catch {
       let failure = CommandFailure(context.what, error, socket: path, namedBy: "--admin-socket")
       let mend =
@@ -290,7 +292,7 @@ private struct Examination {
   }
 
   private func examinePIN(until deadline: Deadline) -> [Finding] {
-    guard let connection = try? context.console.connect(context.adminSocket, deadline) else { return [] }
+    guard let connection = try? context.connect(to: context.adminSocket, until: deadline) else { return [] }
     let client = AuthenticatorClient(ofOperator: connection, until: deadline)
     do {
       guard try client.getInfo().options["clientPin"] == true else {

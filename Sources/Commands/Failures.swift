@@ -25,6 +25,10 @@ extension CommandFailure {
       self.init(.unreachable, what, "no answer from \(socket) in time", "see countersign status, or raise --timeout")
     case .disconnected:
       self.init(.unreachable, what, "the daemon closed the connection", "see its log, and try again")
+    case .stranger:
+      self.init(
+        .unreachable, what, "\(socket) is not the daemon's (\(error))",
+        "take the socket of a daemon that runs as root, as you or as countersign")
     case .malformed(let problem):
       self.init(
         .unreachable, what, "what listens at \(socket) does not speak the protocol (\(problem))",

@@ -130,7 +130,8 @@ extension Help {
     TPMs it accepts:
       DIR/vendors/           certificates of makers of TPMs, PEM or DER
       DIR/endorsement-keys   SHA-256 of endorsement keys that are known, in
-                             hexadecimal, one a line
+                             hexadecimal, one a line, and behind it the maker of
+                             that TPM (IFX, STM, ...), if it is to pass for hardware
 
     Example:
       countersign ca init --ca authority --organization Example --country DE

@@ -71,7 +71,8 @@ extension Help {
     \(files)
     Also said, but no failure: lines that a crash has left unfinished, records at the
     end that are not signed yet, and what was not given.
-    Exit status 7: somebody has changed the log.
+    Exit status 7: somebody has changed the log, or, with --key, no signature of the key
+    stands in what was given: anybody can write such a log.
 
     Example:
       countersign audit verify --key runner-1.json audit.jsonl.1 audit.jsonl

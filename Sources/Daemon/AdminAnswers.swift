@@ -1,6 +1,8 @@
 internal import Attestation
 internal import CTAPHID
 internal import FoundationEssentials
+internal import Glibc
+internal import Platform
 internal import Policy
 internal import Transports
 internal import WebAuthn
@@ -9,7 +11,8 @@ internal import WebAuthn
 struct AdminProblem: Codable, Error {
   var error: String
 
-  static let stranger = AdminProblem(error: "only root, the service's own user and the group of adminGroup may ask")
+  static let stranger = AdminProblem(
+    error: "only root, the service's own user and the group of adminGroup may ask, and none in a container")
   static let rootOnly = AdminProblem(error: "only root and the service's own user may decommission a runner")
   static let noRequest = AdminProblem(error: "the request is not a JSON object with the key \"request\"")
 }
@@ -44,8 +47,13 @@ enum AdminAnswer {
 }
 
 extension Caller {
+  /// The container that the daemon itself runs in.
+  private static let ownContainer = ProcessIdentity(of: getpid())?.facts(opensExecutable: false).container
+
   /// The kernel has checked it by the socket's mode, too.
   func mayAdministrate(owner: UInt32, group: UInt32?) -> Bool {
+    // Root of a container is root to the kernel wherever the engine maps no users.
+    guard container == nil || container == Caller.ownContainer else { return false }
     let isMember = group.map { self.group == $0 || supplementaryGroups.contains($0) } ?? false
     return user == 0 || user == owner || isMember
   }

@@ -41,7 +41,30 @@ extension Listener {
 
   fileprivate static func ofAdministration(_ settings: Settings) throws(ListenerError) -> Listener {
     let group = settings.adminGroup
-    return try Listener(path: settings.adminSocket, mode: group == nil ? 0o600 : 0o660, group: group)
+    let path = place(ofOperatorsSocket: settings.adminSocket, in: ServiceManager.environment("RUNTIME_DIRECTORY"))
+    let listener = try Listener(path: path, mode: group == nil ? 0o600 : 0o660, group: group)
+    guard path != settings.adminSocket else { return listener }
+    do throws(SystemError) {
+      try replaceWithLink(at: settings.adminSocket, to: path)
+    } catch {
+      throw .system(path: settings.adminSocket, error)
+    }
+    return listener
+  }
+
+  /// Where the operator's socket is made: where the service manager has made a folder `FOLDER-admin` beside the one in
+  /// the settings, in that. Containers are given the first folder, and must not reach the socket by it; there only a link
+  /// stands, which leads nowhere in a container.
+  ///
+  /// - Parameters:
+  ///   - path: as the settings say
+  ///   - folders: RUNTIME_DIRECTORY (systemd.exec(5))
+  /// - Returns: the path to listen on
+  static func place(ofOperatorsSocket path: String, in folders: String?) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return path }
+    let folder = path[..<slash] + "-admin"
+    let isThere = folders?.split(separator: ":").contains { $0 == folder } ?? false
+    return isThere ? String(folder + path[slash...]) : path
   }
 }
 

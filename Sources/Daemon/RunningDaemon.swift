@@ -104,6 +104,7 @@ final class RunningDaemon: Sendable {
       configured, loaded.settings, logger, database, audit, keys, approvals, own, passed, sink)
     await daemon.engine.prepare()
     await daemon.grants.prepare()
+    try await daemon.compareLog()
     daemon.notary.start()
     if keys.isLeaving {
       // Before anybody can connect.
@@ -249,6 +250,20 @@ final class RunningDaemon: Sendable {
 
   private func record(_ operation: String, _ outcome: AuditRecord.Outcome = .done, reason: String?) async {
     await audit.record(operation, outcome, reason: reason)
+  }
+
+  /// Before anything is signed: a log that others have put in the place of the daemon's is marked as such for ever.
+  ///
+  /// - Throws: `AuditError` where the log cannot be compared, or cannot say what was found
+  private func compareLog() async throws {
+    let tail = LogTail(path: settings.auditLog, key: keys.auditKey)
+    guard let mismatch = try tail.mismatch(with: try await keys.anchor()) else { return }
+    logger.error("audit log \(settings.auditLog): \(mismatch); see countersign audit verify")
+    var record = AuditRecord(
+      time: SystemTime().unixMilliseconds, outcome: .failed, operation: AuditRecord.breakOperation, connection: 0,
+      user: geteuid(), group: getegid(), process: getpid())
+    record.reason = mismatch
+    try await audit.submit(record).durable()
   }
 
   private func stop() async {

@@ -53,3 +53,16 @@ extension Descriptor {
     try checked("fsync \(path)") { fsync(folder.raw) }
   }
 }
+
+/// Puts a symbolic link where it may replace any file but a folder, in one step (rename(2)).
+///
+/// - Parameters:
+///   - path: of the link
+///   - target: where it leads
+/// - Throws: ``SystemError``
+package func replaceWithLink(at path: String, to target: String) throws(SystemError) {
+  let new = path + ".new"
+  unsafe _ = unlink(new)
+  try checked("symlink \(path)") { unsafe symlink(target, new) }
+  try checked("rename to \(path)") { unsafe rename(new, path) }
+}

@@ -25,6 +25,12 @@ package struct LocalStream: ~Copyable, Sendable {
     self.descriptor = descriptor
   }
 
+  /// Who listens there, as the kernel says (SO_PEERCRED): who called listen(2).
+  ///
+  /// - Returns: the effective user
+  /// - Throws: ``SystemError``
+  package borrowing func peerUser() throws(SystemError) -> UInt32 { try PeerCredentials(of: descriptor).user }
+
   private static func connect(
     _ descriptor: Int32, to path: [UInt8], within milliseconds: Int32
   ) throws(SystemError) {

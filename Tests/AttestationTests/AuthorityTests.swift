@@ -84,6 +84,36 @@ import WebAuthn
       } == "the endorsement certificate is for another purpose (extendedKeyUsage)")
   }
 
+  /// Its AAGUID and maker are the runner's own word, until somebody else says so.
+  @Test func refusesModelsThatNobodyVouchesFor() throws {
+    #expect(
+      try refusal { $0.request.aaguid = [UInt8](repeating: 0xa5, count: 16) }
+        == "its AAGUID is not one of Countersign's")
+    #expect(try refusal { $0.request.aaguid = CountersignModel.hardware }?.contains("cannot pass for hardware") == true)
+    #expect(try refusal { $0.request.manufacturer = "IFX" }?.contains("the list nothing of it") == true)
+    // What the operator has written behind the key.
+    var runner = TestRunner()
+    runner.request.aaguid = CountersignModel.hardware
+    runner.request.manufacturer = "IFX"
+    for (maker, isAccepted) in [("IFX", true), ("STM", false)] {
+      var policy = runner.policy
+      policy.makers = [runner.endorsementHash: maker]
+      var authority = try Self.authority()
+      let challenge = try? authority.challenge(runner.signed, under: policy, random: Self.random)
+      #expect((challenge != nil) == isAccepted)
+    }
+    // What the maker's certificate says, and one that says nothing.
+    let maker = TestAuthority("Maker")
+    let policy = EnrolmentPolicy(vendors: [maker.certificate], allowed: [], time: TestAuthority.now)
+    for (named, isAccepted) in [("id:49424D00", true), ("id:00001014", false)] {
+      let refused = try refusal(policy) {
+        $0.request.aaguid = CountersignModel.hardware
+        $0.request.endorsementCertificate = $0.certify(by: maker, manufacturer: named)
+      }
+      #expect((refused == nil) == isAccepted)
+    }
+  }
+
   @Test func refusesAlteredRequests() throws {
     let altered = "the request was altered: its quote is about something else"
     for change: (inout AttestationRequest) -> Void in [

@@ -331,6 +331,65 @@ import Testing
     #expect(lines(of: path)[1].contains("\"anchor\":\(signer.now.anchor),"))
     file.close()
   }
+
+  // MARK: What a start finds
+
+  private func mismatch(at anchor: UInt64? = nil) throws(AuditError) -> String? {
+    try LogTail(path: path, key: signer.auditKey).mismatch(with: anchor ?? signer.now.anchor)
+  }
+
+  private func writeSigned(_ numbers: Range<Int>, anchoring: Bool = true) async throws {
+    let file = try file()
+    await write(numbers, to: file)
+    #expect(await notary(file).sign(anchoring: anchoring))
+    file.close()
+  }
+
+  @Test func aLogThatItsTPMRemembersIsTakenUp() async throws {
+    // Before there is any signature, and before there is a file.
+    #expect(try mismatch() == nil)
+    try await writeSigned(0..<3, anchoring: false)
+    #expect(try mismatch() == nil)
+    try await writeSigned(3..<6)
+    #expect(try mismatch() == nil && signer.now.anchor == 41)
+    // The line stands, and a crash has kept the anchor from following it.
+    #expect(try mismatch(at: 40) == nil)
+    // What comes after a signature, more than is read at first.
+    let later = try file()
+    for _ in 0..<2 { _ = later.submit(record(7, reason: String(repeating: "x", count: 60_000))) }
+    await write(0..<30, to: later)
+    let last = (0..<20).map { _ in later.submit(record(8, reason: String(repeating: "x", count: 60_000))) }
+    for ticket in last { #expect(await outcome(ticket) == nil) }
+    later.close()
+    #expect(try mismatch() == nil)
+    // In a file of its own that has no signature yet.
+    #expect(rename(path, path + "-20261128") == 0)
+    #expect(try mismatch() == nil)
+    let next = try file()
+    await write(0..<3, to: next)
+    next.close()
+    #expect(try mismatch() == nil)
+  }
+
+  @Test func aLogThatOthersHavePutThereIsNot() async throws {
+    try await writeSigned(0..<3)
+    let older = try #require(contents(of: path))
+    try await writeSigned(3..<6)
+    let newer = try #require(contents(of: path))
+    try overwrite(path, with: older)
+    #expect(try mismatch()?.contains("anchor 41, and the TPM is at 42") == true)
+    try overwrite(path, with: [])
+    #expect(try mismatch()?.contains("no signature") == true)
+    // A chain from some record on, without any signature.
+    var position = ChainPosition(ChainEnd(sequence: 499, hash: SHA256.hash([1])), region: [1], torn: nil)
+    let forged = position.link(AuditLine(record(1)).bytes)
+    try overwrite(path, with: forged)
+    #expect(try mismatch()?.contains("no signature") == true)
+    // With the last signature before it, its break shows by itself.
+    let head = try #require(newer.split(separator: 0x0A).last)
+    try overwrite(path, with: Array(head) + [0x0A] + forged)
+    #expect(try mismatch() == nil && tampering(verify([path])) == ["cut out 2"])
+  }
 }
 
 @Suite struct JournalTests {

@@ -161,6 +161,44 @@ import Testing
     #expect(tampering(fresh.verify()) == ["rolled back 2"])
   }
 
+  /// Asked for before the log was read, the daemon's last record may stand before what is given: then the link counts.
+  @Test func aLogThatBeginsBehindWhatTheDaemonHadWritten() {
+    let end = ChainEnd(sequence: 11, hash: SHA256.hash(log.lines[10]))
+    let lines = Array(log.lines[11...])
+    let anchor = log.signer.now.anchor
+    #expect(tampering(log.verify(lines, asking: ChainExpectation(end: end, anchor: anchor))) == [])
+    let other = ChainEnd(sequence: 11, hash: SHA256.hash([1]))
+    #expect(tampering(log.verify(lines, asking: ChainExpectation(end: other, anchor: anchor))) == ["cut out 0"])
+    let earlier = ChainEnd(sequence: 10, hash: SHA256.hash(log.lines[9]))
+    #expect(tampering(log.verify(lines, asking: ChainExpectation(end: earlier, anchor: anchor))) == ["cut out 0"])
+  }
+
+  /// Nobody's claim, not even in what a caller may have written.
+  @Test func aBreakThatTheDaemonFound() {
+    var log = log
+    var found = record(1)
+    found.outcome = .failed
+    found.operation = AuditRecord.breakOperation
+    log.add(found)
+    #expect(tampering(log.verify(asking: log.expectation)) == ["rolled back 34"])
+    var claimed = LogFixture.signed()
+    var job = record(1)
+    job.claims = ["operation": AuditRecord.breakOperation, "outcome": "failed"]
+    claimed.add(job)
+    // A branch of this name is no damaged signature either.
+    job.claims = ["ref": SignedHead.operation, "attested": "yes"]
+    claimed.add(job)
+    #expect(tampering(claimed.verify(asking: claimed.expectation)) == [])
+  }
+
+  @Test func aChainAloneProvesNothing() {
+    var forged = LogFixture()
+    for number in 0..<10 { forged.add(record(number)) }
+    let verifier = forged.verify()
+    #expect(!verifier.isTampered && !verifier.isVouchedFor)
+    #expect(forged.verify(asking: forged.expectation).isVouchedFor && log.verify().isVouchedFor)
+  }
+
   @Test func anOlderSignatureThatWasValid() {
     var lines = log.lines
     // In the place of the last one.

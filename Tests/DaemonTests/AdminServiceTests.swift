@@ -55,11 +55,13 @@ private final class AdminFixture: Sendable {
   }
 
   /// One frame and its answer, on a connection of its own; nil for an error of the transport.
-  func ask(_ payload: [UInt8], _ command: FrameCommand, user: UInt32 = 7, groups: [UInt32] = [0]) async -> [UInt8]? {
+  func ask(
+    _ payload: [UInt8], _ command: FrameCommand, user: UInt32 = 7, groups: [UInt32] = [0], container: String? = nil
+  ) async -> [UInt8]? {
     let session = await service.open(
       Caller(
         connection: 1, user: user, group: groups[0], process: nil, supplementaryGroups: Array(groups.dropFirst()),
-        unit: nil))
+        unit: nil, container: container))
     defer { withExtendedLifetime(self) {} }
     let reply = await service.answer(command, payload, in: session)
     await service.close(session)
@@ -118,9 +120,32 @@ private final class AdminFixture: Sendable {
     #expect(await fixture.ask(text) == #"{"error":"the request is not a JSON object with the key \"request\""}"#)
   }
 
+  /// To the kernel it is root.
+  @Test func rootOfAContainerIsNoOperator() async throws {
+    let fixture = try AdminFixture()
+    let status = Array(#"{"request":"status"}"#.utf8)
+    let container = String(repeating: "4f", count: 32)
+    let refused = try #require(await fixture.ask(status, .administration, user: 0, container: container))
+    #expect(String(decoding: refused, as: UTF8.self).contains("none in a container"))
+    #expect(await fixture.ask([0x04], .cbor, user: 0, container: container) == [0x30])
+    #expect(await fixture.ask([0x04], .cbor, user: 0)?.first == 0)
+  }
+
+  @Test func theOperatorsSocketHasAFolderOfItsOwn() {
+    func place(_ folders: String?) -> String {
+      Listener.place(ofOperatorsSocket: "/run/countersign/admin.sock", in: folders)
+    }
+    #expect(place("/run/countersign:/run/countersign-admin") == "/run/countersign-admin/admin.sock")
+    for folders in [nil, "", "/run/countersign", "/run/other-admin", "/run/countersign-admin/x"] {
+      #expect(place(folders) == "/run/countersign/admin.sock")
+    }
+    #expect(Listener.place(ofOperatorsSocket: "@admin", in: "@admin-admin") == "@admin")
+  }
+
   @Test func strangersAndUnknownRequests() async throws {
     let fixture = try AdminFixture()
-    let refusal = #"{"error":"only root, the service's own user and the group of adminGroup may ask"}"#
+    let refusal =
+      #"{"error":"only root, the service's own user and the group of adminGroup may ask, and none in a container"}"#
     let id = Base64URL.encode(try await fixture.insert(1, isWhole: true))
     for request in ["status", "credentials", "credential", "deleteCredential"] {
       #expect(await fixture.ask(#"{"request":"\#(request)","id":"\#(id)"}"#, user: 8) == refusal)

@@ -61,6 +61,11 @@ final class EnrolledRunner: Sendable {
     EnrolmentPolicy(vendors: [], allowed: [try EnrolledRunner.endorsementHash(request)], time: runner.now)
   }
 
+  @Test func theAuthorityKnowsTheModels() {
+    #expect(CountersignModel.hardware == AuthenticatorIdentity.hardware.aaguid)
+    #expect(CountersignModel.software == AuthenticatorIdentity.software.aaguid)
+  }
+
   @Test func enrols() async throws {
     let runner = try await EnrolledRunner()
     var authority = try authority(runner)

@@ -3,11 +3,13 @@
 import json
 import os
 import pwd
+import socket
 import stat
 
 from fido2.ctap import CtapError
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from grants import as_user
 from harness import Command, FrameConnection, authenticate, ctap2, descriptor, in_another_process, register, status_of
 
 ERR = CtapError.ERR
@@ -203,3 +205,18 @@ def test_a_group_may_administrate(make_daemon):
     assert stat.S_IMODE(status.st_mode) == 0o660 and status.st_gid == 4711
     assert as_group(daemon, 4711) == 0
     assert as_group(daemon, 4712) == 2
+
+
+def test_a_strangers_socket_is_told_nothing(make_daemon, folder):
+    """Who leads the operator to a socket of his own hears nothing and is not believed: the kernel says who listens."""
+    daemon = make_daemon()
+    place = folder / "stranger.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place))
+        assert as_user(4711, lambda: listener.listen(8) or 0) == 0
+        for words in (["status"], ["grant", "list"], ["credential", "list"], ["pin", "status"], ["audit", "key"]):
+            done = daemon.run(*words, "--admin-socket", str(place))
+            assert done.returncode == 5 and "uid 4711 listens there" in done.stderr, (words, done)
+            client, _ = listener.accept()
+            with client:
+                assert client.recv(1) == b""

@@ -208,6 +208,27 @@ def test_a_log_that_has_gone_is_found(make_daemon):
     assert "rolled back" in {kind for kind, _ in tampering(verify(daemon, status=7))}
 
 
+def test_a_forged_log_is_not_signed_as_if_it_were_the_daemons(make_daemon):
+    """Put there while no daemon runs, from some record on: the daemon finds no signature in it, and says so in it."""
+    daemon = make_daemon().start()
+    account = work(daemon)
+    key = export_key(daemon)
+    daemon.stop()
+    forge_log(daemon.audit_log, 40, first=500)
+    # Nothing vouches for it without the daemon.
+    report = verify(daemon, "--key", str(key), str(daemon.audit_log), status=7)
+    assert not report["verified"] and report["signatures"] == 0
+    daemon.start()
+    work(daemon, account=account)
+    assert ("rolled back", 41) in tampering(verify(daemon, status=7))
+    daemon.stop()
+    report = verify(daemon, "--key", str(key), str(daemon.audit_log), status=7)
+    assert report["signatures"] == 1 and tampering(report) == [("rolled back", 41)]
+    # Once, not with every start.
+    daemon.start()
+    assert tampering(verify(daemon, status=7)) == [("rolled back", 41)]
+
+
 def test_killed_under_load(make_daemon, randomness):
     """Every signature that any client received is in the log, and the chain is whole."""
     daemon = make_daemon().start()
@@ -273,11 +294,11 @@ def test_show(make_daemon):
     assert show(daemon, "--since", "yesterday").returncode == 2
 
 
-def forge_log(path, count):
+def forge_log(path, count, first=1):
     """A chain as the daemon writes it, which nobody has signed."""
     previous = "0" * 64
     with path.open("wb") as file:
-        for number in range(1, count + 1):
+        for number in range(first, first + count):
             line = (
                 '{"time":"2026-11-28T08:00:00.000Z","outcome":"allowed","operation":"authenticate","connection":%d,'
                 '"uid":1000,"gid":1000,"pid":4711,"unit":"actions.runner.service","rule":"deploy",'
@@ -304,7 +325,8 @@ def test_a_hundred_thousand_records(stopped, folder):
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.monotonic() - began
     report = json.loads(output)
-    assert process.returncode == 0 and report["records"] == 100_000, report
+    # Nobody has signed it, and nothing else is wrong with it.
+    assert process.returncode == 7 and report["records"] == 100_000 and not tampering(report), report
     print(f"100000 records, {log.stat().st_size >> 20} MB: {seconds:.2f} s, {usage.ru_maxrss >> 10} MB resident")
     assert usage.ru_maxrss < 100 << 10
 

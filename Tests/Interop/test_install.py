@@ -30,7 +30,7 @@ INSTALLED = {
     "usr/local/share/zsh/site-functions/_countersign-hid": 0o644,
     "usr/local/share/zsh/site-functions/_countersignd": 0o644,
     "usr/local/share/countersign/countersign.schema.json": 0o644,
-    "usr/local/share/countersign/integrations/github-runner/job-completed.sh": 0o755,
+    "usr/local/share/countersign/integrations/github-runner/grant-create.sh": 0o755,
     "usr/local/share/countersign/integrations/github-runner/job-started.sh": 0o755,
     "usr/local/share/countersign/integrations/gitlab-runner/cleanup.sh": 0o755,
     "usr/local/share/countersign/integrations/gitlab-runner/prepare.sh": 0o755,

@@ -29,7 +29,7 @@ PACKAGED = {
     "usr/share/bash-completion/completions/countersign-hid",
     "usr/share/bash-completion/completions/countersignd",
     "usr/share/countersign/countersign.schema.json",
-    "usr/share/countersign/integrations/github-runner/job-completed.sh",
+    "usr/share/countersign/integrations/github-runner/grant-create.sh",
     "usr/share/countersign/integrations/github-runner/job-started.sh",
     "usr/share/countersign/integrations/gitlab-runner/cleanup.sh",
     "usr/share/countersign/integrations/gitlab-runner/prepare.sh",

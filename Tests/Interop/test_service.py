@@ -34,6 +34,21 @@ def test_files_and_modes(make_daemon):
     assert not daemon.socket.exists() and not daemon.admin_socket.exists()
 
 
+def test_the_operators_socket_apart_from_what_containers_are_given(make_daemon):
+    """Where the unit has made a folder for it, only a link stands in the folder of the jobs' socket."""
+    daemon = make_daemon()
+    apart = daemon.folder.with_name(daemon.folder.name + "-admin")
+    apart.mkdir(mode=0o755)
+    environment = {**daemon.environment(), "RUNTIME_DIRECTORY": f"{daemon.folder}:{apart}"}
+    daemon.environment = lambda: environment
+    for _ in range(2):
+        daemon.start()
+        assert stat.S_ISSOCK((apart / "admin.sock").lstat().st_mode) and mode(apart / "admin.sock") == 0o600
+        assert os.readlink(daemon.admin_socket) == str(apart / "admin.sock")
+        assert daemon.run("status", "--admin-socket", str(daemon.admin_socket)).returncode == 0
+        daemon.kill()
+
+
 def test_socket_activation(make_daemon):
     """A client that connects and asks before the daemon runs is answered when it does; the socket outlives it."""
     daemon = make_daemon()

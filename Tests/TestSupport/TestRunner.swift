@@ -18,7 +18,7 @@ package struct TestRunner {
   package init(endorsementKey algorithm: COSEAlgorithm = .es256) {
     endorsementKey = TestKey(algorithm)
     request = AttestationRequest(
-      created: TestAuthority.now, aaguid: [UInt8](repeating: 0xa5, count: 16), manufacturer: "IBM",
+      created: TestAuthority.now, aaguid: CountersignModel.software, manufacturer: "IBM",
       model: "SW   TPM", firmwareVersion: 0x2024_0125_0012_0000,
       endorsementKey: TestRunner.endorsementArea(endorsementKey).serialized(), endorsementCertificate: nil,
       attestationKey: TestRunner.attestationArea(attestationKey).serialized(),

@@ -1,8 +1,11 @@
 #!/bin/sh
-# For `cleanup_exec` of GitLab Runner's custom executor: ends the grant that prepare.sh has made.
+# For `cleanup_exec` of GitLab Runner's custom executor: ends the grant that prepare.sh has made. The job's number is the
+# service's, as there, and not the job's own word.
 set -eu
 
-file=${COUNTERSIGN_STATE:-/run/gitlab-runner/countersign}/${CUSTOM_ENV_CI_JOB_ID:?this runs in GitLab Runner only}
+job=$(jq --exit-status --raw-output '.id | numbers' "${JOB_RESPONSE_FILE:?this needs GitLab Runner 14.1}")
+case $job in '' | *[!0-9]*) echo "countersign: the job's number is none" >&2; exit 1 ;; esac
+file=${COUNTERSIGN_STATE:-/run/gitlab-runner/countersign}/$job
 [ -f "$file" ] || exit 0
 grant=$(sed -n 's/^COUNTERSIGN_GRANT=//p' "$file")
 rm -f "$file"
