@@ -42,9 +42,11 @@ struct TPMEntry: Decodable {
   var tcti: String?
   var allowSoftware: Bool?
   var softwareDirectory: String?
+  var resourceManager: Bool?
+  var pins: PinsEntry?
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case tcti, allowSoftware, softwareDirectory
+    case tcti, allowSoftware, softwareDirectory, resourceManager, pins
   }
 
   init(from decoder: any Decoder) throws {
@@ -52,6 +54,28 @@ struct TPMEntry: Decodable {
     tcti = try container.optional(.tcti)
     allowSoftware = try container.optional(.allowSoftware)
     softwareDirectory = try container.optional(.softwareDirectory)
+    resourceManager = try container.optional(.resourceManager)
+    pins = try container.optional(.pins)
+  }
+}
+
+/// Hot keys at persistent handles.
+struct PinsEntry: Decodable {
+  var handles: String?
+  var count: Double?
+  var writesPerDay: Double?
+  var burst: Double?
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case handles, count, writesPerDay, burst
+  }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+    handles = try container.optional(.handles)
+    count = try container.optional(.count)
+    writesPerDay = try container.optional(.writesPerDay)
+    burst = try container.optional(.burst)
   }
 }
 

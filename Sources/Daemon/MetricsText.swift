@@ -67,6 +67,15 @@ enum MetricsText {
     text.gauge("countersign_tpm_up", "Whether the TPM is connected: 1 or 0.", status.disconnected == nil ? 1 : 0)
     text.gauge("countersign_tpm_queue_length", "Requests that wait for the TPM.", status.queueLength)
     text.gauge("countersign_tpm_loaded_keys", "Keys that are loaded in the TPM.", status.loadedKeys)
+    if let pins = status.pins {
+      text.gauge("countersign_tpm_pinned_keys", "Keys at persistent handles of the TPM.", pins.pins.count)
+      text.gauge(
+        "countersign_tpm_pin_writes_left", "Writes to the TPM's non-volatile memory that pins may cost now.",
+        pins.writesLeft)
+      text.counter(
+        "countersign_tpm_pin_writes", "Writes to the TPM's non-volatile memory for pins, ever.",
+        Int(clamping: pins.writes))
+    }
     text.counter("countersign_tpm_errors", "Errors of the TPM or of the way to it.", status.errors)
     text.counter("countersign_tpm_reconnections", "Times that the TPM was lost and had again.", status.reconnections)
   }

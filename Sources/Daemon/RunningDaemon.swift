@@ -71,8 +71,17 @@ final class RunningDaemon: Sendable {
     let (keys, secret) = try await TPMKeyStore.start(
       connection: connection(settings), records: database,
       ownerAuthorization: try ServiceCredential.read("owner-authorization"),
-      allowSoftware: settings.allowSoftwareTPM, log: logger)
+      allowSoftware: settings.allowSoftwareTPM, resourceManager: settings.resourceManager, log: logger)
     try await database.unlock(with: secret)
+    await keys.keepPins(in: database, PinSettings(settings.pins), log: logger) { binding in
+      do {
+        guard let found = try await database.credential(id: binding.credentialID) else { return false }
+        return found.key.binding == binding && found.state != .disabled
+      } catch {
+        // A store that fails is no reason to wear the TPM.
+        return true
+      }
+    }
     return keys
   }
 
@@ -112,7 +121,7 @@ final class RunningDaemon: Sendable {
       loop: loop,
       service: AdminService(
         owner: geteuid(), group: settings.adminGroup, engine: engine, grants: grants,
-        executables: executables, attestation: attestation, status: report.make,
+        executables: executables, keys: keys, attestation: attestation, status: report.make,
         auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make, metrics: report.metrics),
       settings: RunningDaemon.administrationSettings, log: logger)
   }
@@ -263,5 +272,15 @@ struct PassedSocketError: Error, CustomStringConvertible {
 
   var description: String {
     "the passed socket \(quoted(name)) is unknown: set FileDescriptorName=ctap, ctap-NAME or admin in its unit"
+  }
+}
+
+extension PinSettings {
+  init(_ configuration: PinConfiguration) {
+    self.init()
+    handles = configuration.handles ?? handles
+    count = configuration.count ?? count
+    writesPerDay = configuration.writesPerDay ?? writesPerDay
+    burst = configuration.burst ?? burst
   }
 }

@@ -32,6 +32,9 @@ struct StatusReport: Codable, Equatable {
     /// The NV index of the audit log's anchor, in hexadecimal.
     var anchorIndex: String?
     var loadedKeys: Int
+    /// Whether a resource manager stands before the TPM, so that nothing stays loaded.
+    var resourceManager: Bool?
+    var pins: Pins?
     /// Requests waiting for the TPM.
     var queue: Int
     /// How often the connection to it was lost and had again.
@@ -44,6 +47,22 @@ struct StatusReport: Codable, Equatable {
     var freeTransientSlots: UInt32?
     /// Objects that could be made persistent now.
     var freePersistentSlots: UInt32?
+  }
+
+  /// Keys at persistent handles.
+  struct Pins: Codable, Equatable {
+    /// How many there are.
+    var count: Int
+    /// How many there may be.
+    var limit: Int
+    /// Their handles, in hexadecimal.
+    var handles: [String]
+    /// Writes to non-volatile memory that may be made for them now.
+    var writesLeft: Int
+    /// Those ever made or paid for.
+    var writes: UInt64
+    /// Why the last change was not made.
+    var problem: String?
   }
 
   struct AuditLog: Codable, Equatable {

@@ -16,6 +16,7 @@ extension TPMKeyStore {
   ///   - records: where the device record is
   ///   - ownerAuthorization: nil where the owner's authorization is empty
   ///   - allowSoftware: whether a software TPM will do
+  ///   - resourceManager: whether one stands before the TPM; nil: as the connection says
   ///   - log: for the operator
   ///   - limits: bounds of the queue and of patience
   ///   - clock: for patience, and for the pauses between attempts to connect
@@ -23,7 +24,7 @@ extension TPMKeyStore {
   /// - Throws: ``KeyStoreError``, with a text for the operator
   package static func start(
     connection: TPMConnection, records: any DeviceRecordStore, ownerAuthorization: consuming SecretBytes? = nil,
-    allowSoftware: Bool, log: Logger, limits: TPMKeyStoreLimits = TPMKeyStoreLimits(),
+    allowSoftware: Bool, resourceManager: Bool? = nil, log: Logger, limits: TPMKeyStoreLimits = TPMKeyStoreLimits(),
     clock: any Timekeeper = SystemTime()
   ) async throws(KeyStoreError) -> (store: TPMKeyStore, secret: DeviceSecret) {
     let board = StatusBoard(connection: connection)
@@ -31,11 +32,14 @@ extension TPMKeyStore {
       if case .software(let directory) = connection { try SoftwareTPM(directory: directory) } else { nil }
     let owner: SharedSecret?
     if let ownerAuthorization { owner = SharedSecret(ownerAuthorization) } else { owner = nil }
+    let swapsContexts = resourceManager ?? connection.hasResourceManager
+    board.update { $0.isBehindResourceManager = swapsContexts }
     let thread: TPMThread
     do throws(SystemError) {
       thread = try TPMThread(limits: limits.thread, clock: clock, interrupt: { software?.kill() }) {
         TPMDevice(
-          connection: connection, software: software, ownerAuthorization: owner, board: board, log: log, clock: clock)
+          connection: connection, software: software, ownerAuthorization: owner, swapsContexts: swapsContexts,
+          board: board, log: log, clock: clock)
       }
     } catch {
       throw .unavailable("\(error)")

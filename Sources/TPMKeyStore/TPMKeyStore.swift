@@ -30,7 +30,10 @@ package struct TPMKeyStoreLimits: Sendable {
 /// Credential keys in a TPM 2.0. Every key is made in the TPM and never leaves it; what is stored is wrapped by the TPM.
 package final class TPMKeyStore: KeyStore {
   let thread: TPMThread
-  private let board: StatusBoard
+  let board: StatusBoard
+  let pins = PinBoard()
+  /// nil until ``keepPins(in:_:isLiving:)``.
+  let keeper = Lock<PinKeeper?>(nil)
   let device: SealedDevice
   package let auditKey: AuditKey
   let anchorIndex: NVIndex
@@ -131,11 +134,11 @@ package final class TPMKeyStore: KeyStore {
     let authorization = try authorization(key.binding, in: era)
     let signature = try await thread.perform(for: caller.workSource) { [self] device throws(KeyStoreError) in
       try check(era)
-      return try device.withTPM { tpm throws in
-        try tpm.sign(
-          digest, with: object, binding: key.binding, scheme: key.algorithm.scheme, authorization: authorization)
-      }
+      return try device.sign(
+        digest, with: object, binding: key.binding, scheme: key.algorithm.scheme, authorization: authorization,
+        pins: pins)
     }
+    if let keeper = keeper.withLock({ $0 }) { keeper.note(key.binding, object) }
     return signature.encoded
   }
 
@@ -175,6 +178,7 @@ package final class TPMKeyStore: KeyStore {
       device.evict { bindings.contains($0.binding) }
     } orElse: {
     }
+    if let keeper = keeper.withLock({ $0 }) { await keeper.forget(bindings) }
   }
 
   /// The counter's values begin again with it: every credential that has seen one has gone when it is adopted.
@@ -218,6 +222,7 @@ package final class TPMKeyStore: KeyStore {
       device.evict { _ in true }
     } orElse: {
     }
+    if let keeper = keeper.withLock({ $0 }) { await keeper.forget(nil) }
   }
 
   package var secret: DeviceSecret { currentEra.payload.secret }

@@ -31,6 +31,7 @@ VALID = [
     {"$schema": "countersign.schema.json", "rules": [RULE]},
     {"tpm": {"tcti": "device:/dev/tpmrm0"}},
     {"tpm": {"softwareDirectory": "/x", "allowSoftware": True}},
+    {"tpm": {"resourceManager": True, "pins": {"handles": "0x8100c600-0x8100C63f", "count": 0, "writesPerDay": 0, "burst": 0}}},
     {"socket": "/a", "socketMode": "0600", "adminSocket": "/b", "stateDirectory": "/c", "auditLog": "/d"},
     {"limits": {"connections": 65536, "credentials": 1}, "log": {"level": "warning"}},
     {"audit": {"rotateAfter": "100MB", "keep": 5, "signAfterRecords": 10, "signAfterSeconds": 60, "journal": False}},
@@ -54,6 +55,8 @@ VALID = [
 INVALID = [
     {"rule": []}, {"rules": {}}, {"rules": [None]}, {"tpm": {"tcti": "/dev/tpmrm0"}}, {"tpm": {"tcti": ""}},
     {"tpm": {"tcti": "device:/x", "softwareDirectory": "/x", "allowSoftware": True}}, {"tpm": {"device": "x"}},
+    {"tpm": {"pins": {"handles": "0x8100c600"}}}, {"tpm": {"pins": {"handles": "0x81800000-0x81800001"}}},
+    {"tpm": {"pins": {"count": 65}}}, {"tpm": {"pins": {"burst": -1}}}, {"tpm": {"resourceManager": 1}},
     {"socket": "a"}, {"socket": "/" + "a" * 107}, {"socketMode": "660"}, {"socketMode": "0888"}, {"socketMode": 432},
     {"limits": {"connections": 0}}, {"limits": {"credentials": 1.5}}, {"limits": {"connections": 65537}},
     {"log": {"level": "warn"}}, {"$schema": 5},

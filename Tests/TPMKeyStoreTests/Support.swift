@@ -60,13 +60,14 @@ struct Bench {
 
   static func start(
     _ fixture: SoftwareTPMFixture? = nil, records: MemoryRecords = MemoryRecords(),
-    limits: TPMKeyStoreLimits = TPMKeyStoreLimits(), clock: any Timekeeper = SystemTime()
+    resourceManager: Bool? = nil, limits: TPMKeyStoreLimits = TPMKeyStoreLimits(),
+    clock: any Timekeeper = SystemTime()
   ) async throws -> Bench {
     let fixture = try fixture ?? SoftwareTPMFixture()
     let log = LogBook()
     let (store, secret) = try await TPMKeyStore.start(
-      connection: .tcti(fixture.tcti), records: records, allowSoftware: true, log: log.logger, limits: limits,
-      clock: clock)
+      connection: .tcti(fixture.tcti), records: records, allowSoftware: true, resourceManager: resourceManager,
+      log: log.logger, limits: limits, clock: clock)
     return Bench(fixture: fixture, records: records, store: store, secret: secret, log: log)
   }
 
@@ -126,11 +127,15 @@ enum Command {
   static let undefineSpace: UInt32 = 0x122
   static let nvRead: UInt32 = 0x14E
   static let nvWrite: UInt32 = 0x137
+  static let certify: UInt32 = 0x148
   static let create: UInt32 = 0x153
   static let load: UInt32 = 0x157
   static let sign: UInt32 = 0x15D
   static let unseal: UInt32 = 0x15E
   static let flush: UInt32 = 0x165
+  static let nvReadPublic: UInt32 = 0x169
+  static let readPublic: UInt32 = 0x173
+  static let testParms: UInt32 = 0x18A
   static let startSession: UInt32 = 0x176
   static let capability: UInt32 = 0x17A
 }
