@@ -10,6 +10,8 @@ SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/countersign
 DATADIR ?= $(PREFIX)/share/countersign
+# `countersign bench` looks for it from BINDIR: ../libexec/countersign.
+LIBEXECDIR ?= $(PREFIX)/libexec/countersign
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 UDEVDIR ?= $(PREFIX)/lib/udev/rules.d
@@ -31,7 +33,6 @@ CHECKS := --explicit-target-dependency-import-check error
 PROGRAM_OPTIONS := -c release --static-swift-stdlib --disable-local-rpath
 RELEASE := .build/release
 VENV := .venv/bin/python
-BENCH_CREDENTIALS ?= 1000
 
 export SWIFT PYTHON
 
@@ -44,12 +45,13 @@ build:
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersignd
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign-hid
-
-# Figures: ratios to a bare TPM2_Sign loop on the same software TPM in the same run, memory, time to ready. No part of
-# `make test`. BENCH_CREDENTIALS=10000 for the memory with so many.
-bench: demo-prerequisites build
 	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign-bench
-	$(RELEASE)/countersign-bench $(RELEASE)/countersignd $(BENCH_CREDENTIALS)
+
+# Figures: ratios to a bare TPM2_Sign loop on the same software TPM in the same run, memory, time to ready; about ten
+# minutes, after which docs/performance.* are new. No part of `make test`. QUICK=1 takes one minute and writes no document;
+# BENCH takes more options (countersign bench --help), e.g. BENCH="--parts load --rounds 3".
+bench: demo-prerequisites build
+	$(RELEASE)/countersign-bench $(if $(QUICK),--quick,$(if $(BENCH),,--documents docs)) $(BENCH)
 
 # Software TPM, daemon and command line in a temporary folder; the relying party is py_webauthn.
 demo: demo-prerequisites .venv/installed
@@ -97,8 +99,10 @@ test-prerequisites:
 	@.venv/bin/pip install --quiet --disable-pip-version-check --requirement Tests/Interop/requirements.txt
 	@touch $@
 
+PROGRAMS := $(addprefix $(RELEASE)/,countersign countersignd countersign-hid countersign-bench)
+
 # Builds only what is missing, so that `make && sudo make install` compiles nothing as root.
-$(RELEASE)/countersign $(RELEASE)/countersignd $(RELEASE)/countersign-hid:
+$(PROGRAMS):
 	$(MAKE) build
 
 SERVICES := countersignd.service countersign-hid.service
@@ -116,14 +120,15 @@ bash-place = $(DESTDIR)$(BASHDIR)/$(1)
 zsh-place = $(DESTDIR)$(ZSHDIR)/_$(1)
 fish-place = $(DESTDIR)$(FISHDIR)/$(1).fish
 
-install: $(RELEASE)/countersign $(RELEASE)/countersignd $(RELEASE)/countersign-hid
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
+install: $(PROGRAMS)
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 \
 	  $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(DOCDIR) $(DESTDIR)$(DATADIR)/integrations $(DESTDIR)$(UNITDIR) \
 	  $(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(UDEVDIR) $(DESTDIR)$(SYSCONFDIR)/countersign/conf.d \
 	  $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersign $(DESTDIR)$(BINDIR)/countersign
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersignd $(DESTDIR)$(SBINDIR)/countersignd
 	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersign-hid $(DESTDIR)$(SBINDIR)/countersign-hid
+	install -m 0755 -s --strip-program=$(STRIP) $(RELEASE)/countersign-bench $(DESTDIR)$(LIBEXECDIR)/countersign-bench
 	install -m 0644 man/countersign.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 0644 man/countersign.json.5 $(DESTDIR)$(MANDIR)/man5/
 	install -m 0644 man/countersignd.8 man/countersign-hid.8 $(DESTDIR)$(MANDIR)/man8/
@@ -169,7 +174,7 @@ ARCHITECTURE := $(shell uname -m)
 TARBALL := countersign-$(VERSION)-linux-$(ARCHITECTURE)
 
 # .build/countersign-VERSION-linux-ARCHITECTURE.tar.gz: what `make install` installs, and install.sh, which puts it there.
-tarball: $(RELEASE)/countersign $(RELEASE)/countersignd $(RELEASE)/countersign-hid
+tarball: $(PROGRAMS)
 	rm -rf .build/$(TARBALL)
 	$(MAKE) install DESTDIR=.build/$(TARBALL) PREFIX=/usr/local
 	rm -r .build/$(TARBALL)/etc

@@ -72,6 +72,7 @@ let package = Package(
     .executable(name: "countersignd", targets: ["countersignd"]),
     .executable(name: "countersign", targets: ["countersign"]),
     .executable(name: "countersign-hid", targets: ["countersign-hid"]),
+    .executable(name: "countersign-bench", targets: ["countersign-bench"]),
   ],
   targets: [
     // C modules: headers, link names and the shims that Swift's importer needs.
@@ -114,12 +115,16 @@ let package = Package(
     room("HIDRelay", uses: ["CBOR", "CLinux", "CTAPHID", "Platform"]),
     room(
       "TPMKeyStore",
-      uses: ["AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn"]),
+      uses: [
+        "Attestation", "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPM", "WebAuthn",
+      ]),
     room(
       "Storage", uses: ["Authenticator", "CBOR", "Crypto", "Database", "Platform", "Policy", "Secrets", "WebAuthn"]),
 
     // Root and the client's side.
-    room("Configuration", uses: ["AuditLog", "IdentityTokens", "Platform", "Policy", "WebAuthn"]),
+    room(
+      "Configuration",
+      uses: ["Attestation", "AuditLog", "Crypto", "IdentityTokens", "Platform", "Policy", "WebAuthn"]),
     room(
       "Daemon",
       uses: [
@@ -136,9 +141,18 @@ let package = Package(
         "Policy", "RelyingParty", "Secrets", "TPMStructures", "WebAuthn",
       ]),
 
+    // What measures a daemon from outside, and for comparison the TPM without one.
+    room(
+      "Benchmarking",
+      uses: [
+        "Authenticator", "CLinux", "CTAP", "CTAPHID", "Client", "Platform", "Secrets", "Storage", "TPM", "TPMKeyStore",
+        "WebAuthn",
+      ]),
+
     program("countersignd", uses: ["Daemon"]),
     program("countersign", uses: ["Commands", "Platform"]),
     program("countersign-hid", uses: ["HIDRelay"]),
+    program("countersign-bench", uses: ["Benchmarking"]),
 
     // Tests.
     tests("PlatformTests", uses: ["CLinux", "Platform", "TestSupport"]),
@@ -155,7 +169,9 @@ let package = Package(
       "CTAPTests", uses: ["CBOR", "CTAP", "Crypto", "Secrets", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
     tests("CTAPHIDTests", uses: ["CTAPHID", "TestSupport"]),
     tests("PolicyTests", uses: ["Authenticator", "Crypto", "Platform", "Policy"]),
-    tests("ConfigurationTests", uses: ["AuditLog", "Configuration", "Platform", "Policy", "TestSupport"]),
+    tests(
+      "ConfigurationTests",
+      uses: ["Attestation", "AuditLog", "Configuration", "Crypto", "Platform", "Policy", "TestSupport", "WebAuthn"]),
     tests("AuditLogTests", uses: ["AuditLog", "CLinux", "Crypto", "Platform", "TestSupport", "WebAuthn"]),
     tests(
       "AuthenticatorTests",
@@ -180,8 +196,8 @@ let package = Package(
     tests(
       "TPMKeyStoreTests",
       uses: [
-        "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM", "TPMKeyStore",
-        "WebAuthn",
+        "Attestation", "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TestSupport", "TPM",
+        "TPMKeyStore", "WebAuthn",
       ]),
     tests("TransportsTests", uses: ["CTAPHID", "Platform", "Policy", "TestSupport", "Transports"]),
     tests("HIDRelayTests", uses: ["CBOR", "CLinux", "CTAPHID", "HIDRelay", "Platform", "TestSupport"]),
@@ -191,14 +207,15 @@ let package = Package(
         "Attestation", "AuditLog", "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto",
         "Platform", "Policy", "RelyingParty", "Secrets", "TestSupport", "TPMStructures", "WebAuthn",
       ]),
+    tests("BenchmarkingTests", uses: ["Benchmarking", "Commands", "Platform", "TestSupport", "WebAuthn"]),
     tests(
       "DaemonTests",
       uses: [
         "Attestation", "Authenticator", "AuditLog", "CBOR", "CTAP", "CTAPHID", "Crypto", "Daemon", "Platform", "Policy",
-        "RelyingParty", "Secrets", "TestSupport", "TPMKeyStore", "TPMStructures", "Transports", "WebAuthn",
+        "RelyingParty", "Secrets", "Storage", "TestSupport", "TPMKeyStore", "TPMStructures", "Transports", "WebAuthn",
       ]),
 
-    // What the tests share, and the benchmark.
+    // What the tests share.
     .target(
       name: "TestSupport",
       dependencies: [
@@ -215,11 +232,6 @@ let package = Package(
       name: "StorageChild",
       dependencies: ["Authenticator", "Platform", "Secrets", "Storage", "WebAuthn"],
       path: "Tests/Support/StorageChild", swiftSettings: testSettings),
-    // `make bench`: ratios to what the TPM itself needs.
-    .executableTarget(
-      name: "countersign-bench",
-      dependencies: ["CTAP", "Client", "Platform", "Secrets", "TPM", "WebAuthn"],
-      path: "Tests/Benchmarks", swiftSettings: testSettings),
   ] + fuzzTargets,
   swiftLanguageModes: [.v6]
 )

@@ -16,12 +16,14 @@ package struct AuthorityRegister: Equatable, Sendable {
   package struct Issued: Equatable, Sendable {
     /// Lower-case hexadecimal.
     package var serialNumber: String
-    /// `tpm` or `packed`.
+    /// `tpm`, `packed` or `enterprise`, which is of format packed.
     package var format: String
     /// SHA-256 of the endorsement key's SubjectPublicKeyInfo.
     package var endorsementKey: [UInt8]
     /// Name of the attestation key.
     package var attestationKey: [UInt8]
+    /// Digest of the request, which is answered once.
+    package var request: [UInt8]
     /// Seconds since 1970-01-01 UTC.
     package var notBefore: Int64
     package var notAfter: Int64
@@ -98,7 +100,7 @@ extension AuthorityRegister.Issued {
     var members: [String: JSONValue] = [
       "attestationKey": .string(attestationKey.hexadecimal), "endorsementKey": .string(endorsementKey.hexadecimal),
       "format": .string(format), "notAfter": .integer(notAfter), "notBefore": .integer(notBefore),
-      "serialNumber": .string(serialNumber),
+      "request": .string(request.hexadecimal), "serialNumber": .string(serialNumber),
     ]
     members["revoked"] = revoked.map { .integer($0) }
     return .object(members)
@@ -116,6 +118,7 @@ extension AuthorityRegister.Issued {
     format = try cursor.required("format", "a string").string()
     endorsementKey = try hexadecimal("endorsementKey")
     attestationKey = try hexadecimal("attestationKey")
+    request = try hexadecimal("request")
     notBefore = try cursor.time("notBefore")
     notAfter = try cursor.time("notAfter")
     revoked = try cursor.optional("revoked")?.integer(in: 0...CertificateTime.never)

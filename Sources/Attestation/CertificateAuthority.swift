@@ -10,7 +10,9 @@ package struct CertificateAuthority: ~Copyable {
   package let certificate: Certificate
   private let key: IssuerKey
 
-  /// How long a challenge may be answered, in seconds.
+  /// How far a runner's clock may be ahead of the authority's, in seconds.
+  private static let clockTolerance: Int64 = 86_400
+  /// How long a request may wait, and a challenge may be answered, in seconds.
   package static let challengeTime: Int64 = 7 * 86_400
   /// How long a revocation list holds.
   package static let listTime: Int64 = 30 * 86_400
@@ -79,6 +81,16 @@ package struct CertificateAuthority: ~Copyable {
     _ request: AttestationRequest, under policy: EnrolmentPolicy, random: (Int) -> [UInt8]
   ) throws -> ActivationChallenge {
     let accepted = try policy.accept(request)
+    guard request.created <= policy.time + Self.clockTolerance else {
+      throw EnrolmentRefusal("the request is from the future: set the clocks of both machines")
+    }
+    guard request.created + Self.challengeTime >= policy.time else {
+      throw EnrolmentRefusal("the request has expired: make a new one with countersign attestation request")
+    }
+    guard !register.issued.contains(where: { $0.request == request.digest }) else {
+      throw EnrolmentRefusal(
+        "the request was answered by certificates already: make a new one with countersign attestation request")
+    }
     let secret = try SecretBytes.random(count: SHA256.count)
     let challenge = ActivationChallenge(
       id: random(16), request: request.digest, expires: policy.time + Self.challengeTime,
@@ -116,14 +128,20 @@ package struct CertificateAuthority: ~Copyable {
     register.pending.remove(at: index)
     let notAfter = min(policy.time + days * 86_400, certificate.notAfter)
     let tpm = try issue("tpm", DistinguishedName([]), for: accepted, policy.time, notAfter, random)
-    let subject = DistinguishedName([
+    var names = [
       [NameAttribute(Self.countryName, tag: .printableString, register.country)],
       [NameAttribute(Self.organizationName, register.organization)],
       [NameAttribute(Self.organizationalUnitName, "Authenticator Attestation")],
       [NameAttribute(Self.commonName, "Countersign \(accepted.attestationKey.name.suffix(8).map { $0 }.hexadecimal)")],
+    ]
+    let packed = try issue("packed", DistinguishedName(names), for: accepted, policy.time, notAfter, random)
+    // What stays with the TPM, whoever enrols it and however often.
+    names.append([
+      NameAttribute(Self.deviceName, tag: .printableString, accepted.endorsementHash.hexadecimal)
     ])
-    let packed = try issue("packed", subject, for: accepted, policy.time, notAfter, random)
-    return AttestationCertificates(tpm: [tpm], packed: [packed])
+    let enterprise = try issue("enterprise", DistinguishedName(names), for: accepted, policy.time, notAfter, random)
+    return AttestationCertificates(
+      tpm: [tpm], packed: [packed], enterprise: [enterprise], authority: certificate.der)
   }
 
   private mutating func issue(
@@ -159,7 +177,8 @@ package struct CertificateAuthority: ~Copyable {
     register.issued.append(
       .init(
         serialNumber: serialNumber.hexadecimal, format: format, endorsementKey: accepted.endorsementHash,
-        attestationKey: accepted.attestationKey.name, notBefore: time, notAfter: notAfter))
+        attestationKey: accepted.attestationKey.name, request: accepted.request.digest, notBefore: time,
+        notAfter: notAfter))
     return IssuerSignature.assemble(signed, signature: try key.sign(signed))
   }
 
@@ -203,6 +222,8 @@ package struct CertificateAuthority: ~Copyable {
   private static let countryName = ObjectIdentifier([2, 5, 4, 6])
   private static let organizationName = ObjectIdentifier([2, 5, 4, 10])
   private static let organizationalUnitName = ObjectIdentifier([2, 5, 4, 11])
+  /// serialNumber of X.520: of a device.
+  private static let deviceName = ObjectIdentifier([2, 5, 4, 5])
   private static let commonName = ObjectIdentifier([2, 5, 4, 3])
 
   /// Positive, and always of the same length.

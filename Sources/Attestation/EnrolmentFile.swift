@@ -16,6 +16,8 @@ package enum EnrolmentFile: String, CaseIterable, Sendable {
   case challenge = "attestation challenge"
   case response = "attestation response"
   case certificate = "attestation certificate"
+  case bootState = "boot state"
+  case bootApproval = "boot state approval"
 
   static let version: Int64 = 1
 
@@ -30,9 +32,12 @@ package enum EnrolmentFile: String, CaseIterable, Sendable {
   /// - Throws: ``EnrolmentRefusal``
   func members(of value: JSONValue) throws(EnrolmentRefusal) -> JSONCursor {
     let kind = try EnrolmentFile.kind(of: value)
-    guard kind == self else { throw EnrolmentRefusal("it is an \(kind.rawValue), not an \(rawValue)") }
+    guard kind == self else { throw EnrolmentRefusal("it is \(kind.inWords), not \(inWords)") }
     return JSONCursor(value)
   }
+
+  /// e.g. `an attestation request`
+  package var inWords: String { (rawValue.hasPrefix("a") ? "an " : "a ") + rawValue }
 
   /// Which kind of file this is.
   ///
@@ -241,21 +246,30 @@ package struct ActivationResponse: Equatable, Sendable {
   }
 }
 
-/// What the runner puts into service: certificates of its attestation key, leaf first, for two formats.
+/// What the runner puts into service: certificates of its attestation key, leaf first.
 package struct AttestationCertificates: Equatable, Sendable {
   /// For statements of format `tpm`; DER.
   package var tpm: [[UInt8]]
   /// For statements of format `packed`; DER.
   package var packed: [[UInt8]]
+  /// For enterprise attestation, of format `packed`: its subject names the device; DER.
+  package var enterprise: [[UInt8]]
+  /// That of the authority, which tells a file that was damaged on its way from a good one; DER.
+  package var authority: [UInt8]
 
   package var json: JSONValue {
     func list(_ path: [[UInt8]]) -> JSONValue { .array(path.map { .string(Base64URL.encode($0)) }) }
-    return EnrolmentFile.certificate.json(["packed": list(packed), "tpm": list(tpm)])
+    return EnrolmentFile.certificate.json([
+      "authority": .string(Base64URL.encode(authority)), "enterprise": list(enterprise), "packed": list(packed),
+      "tpm": list(tpm),
+    ])
   }
 
-  package init(tpm: [[UInt8]], packed: [[UInt8]]) {
+  package init(tpm: [[UInt8]], packed: [[UInt8]], enterprise: [[UInt8]], authority: [UInt8]) {
     self.tpm = tpm
     self.packed = packed
+    self.enterprise = enterprise
+    self.authority = authority
   }
 
   /// Reads what ``json`` writes.
@@ -269,14 +283,22 @@ package struct AttestationCertificates: Equatable, Sendable {
         guard (1...4).contains(elements.count) else { throw EnrolmentRefusal("\(name) has no path of certificates") }
         return try elements.map { try $0.bytes(1...8192) }
       }
-      return AttestationCertificates(tpm: try path("tpm"), packed: try path("packed"))
+      return AttestationCertificates(
+        tpm: try path("tpm"), packed: try path("packed"), enterprise: try path("enterprise"),
+        authority: try file.bytes("authority", 1...8192))
     }
   }
 
   /// When the first of them ends, in seconds since 1970-01-01 UTC; nil where one cannot be read.
   package var notAfter: Int64? {
-    let ends = [tpm, packed].map { path in (try? Certificate(der: path[0]))?.notAfter }
+    let ends = [tpm, packed, enterprise].map { path in (try? Certificate(der: path[0]))?.notAfter }
     return ends.contains(nil) ? nil : ends.compactMap { $0 }.min()
+  }
+
+  /// When the newest of them begins; nil where one cannot be read.
+  package var notBefore: Int64? {
+    let begins = [tpm, packed, enterprise].map { path in (try? Certificate(der: path[0]))?.notBefore }
+    return begins.contains(nil) ? nil : begins.compactMap { $0 }.max()
   }
 
   /// Whether they are for this runner and this time.
@@ -287,7 +309,8 @@ package struct AttestationCertificates: Equatable, Sendable {
   ///   - time: seconds since 1970-01-01 UTC
   /// - Throws: ``EnrolmentRefusal``
   package func check(attestationKey: TPMTPublicBytes, aaguid: [UInt8], at time: Int64) throws(EnrolmentRefusal) {
-    for path in [tpm, packed] {
+    let issuer = try reading { () throws in try Certificate(der: authority) }
+    for path in [tpm, packed, enterprise] {
       let leaf = try reading { () throws in try Certificate(der: path[0]) }
       guard leaf.publicKey == attestationKey.subjectPublicKeyInfo else {
         throw EnrolmentRefusal("the certificate is for another key than this runner's attestation key")
@@ -297,6 +320,16 @@ package struct AttestationCertificates: Equatable, Sendable {
       }
       guard time >= leaf.notBefore else { throw EnrolmentRefusal("the certificate is not valid yet") }
       guard time <= leaf.notAfter else { throw EnrolmentRefusal("the certificate has expired") }
+      try reading { () throws in
+        let intermediates = try path.dropFirst().map { der throws in try Certificate(der: der) }
+        do {
+          _ = try CertificateChain.validate(
+            leaf, intermediates: intermediates, anchors: [issuer], revocationLists: [], at: time,
+            isStrict: false)
+        } catch {
+          throw EnrolmentRefusal("the certificate is not the authority's of the same file, which was altered: \(error)")
+        }
+      }
     }
   }
 }

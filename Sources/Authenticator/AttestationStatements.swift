@@ -12,37 +12,41 @@ enum AttestationChoice: Equatable {
   case packedSelf
   case packed(InstalledAttestation)
   case tpm(InstalledAttestation)
+  /// Packed, by the certificate that names the device.
+  case enterprise(InstalledAttestation)
 
-  /// The first of the relying party's formats that can be made (CTAP 2.2, attestationFormatsPreference); where there is
-  /// none, or nothing is preferred, what proves most.
+  /// The first of the relying party's formats that is allowed and can be made (CTAP 2.2, attestationFormatsPreference);
+  /// where there is none, or nothing is preferred, the first that is allowed and can be made. nil where nothing of what is
+  /// allowed can be made.
   ///
   /// - Parameters:
-  ///   - formats: attestationFormatsPreference
+  ///   - preferences: attestationFormatsPreference
+  ///   - allowed: by the rule; nil for any, what proves most first
   ///   - installed: what is in service
-  init(_ formats: [String]?, installed: InstalledAttestation?) {
-    for format in formats ?? [] {
-      switch format {
-      case "none":
-        self = .none
-        return
-      case "packed":
-        self = installed.map(AttestationChoice.packed) ?? .packedSelf
-        return
-      case "tpm":
-        guard let installed else { continue }
-        self = .tpm(installed)
-        return
-      default: continue
-      }
-    }
-    self = installed.map(AttestationChoice.tpm) ?? .packedSelf
+  init?(_ preferences: [String]?, allowed: [AttestationFormat]? = nil, installed: InstalledAttestation?) {
+    let choices = (allowed ?? AttestationFormat.allCases).compactMap { AttestationChoice($0, installed) }
+    let preferred = (preferences ?? []).lazy.compactMap { format in choices.first { $0.format == format } }
+    guard let choice = preferred.first ?? choices.first else { return nil }
+    self = choice
   }
+
+  private init?(_ format: AttestationFormat, _ installed: InstalledAttestation?) {
+    switch (format, installed) {
+    case (.tpm, let installed?): self = .tpm(installed)
+    case (.packed, let installed?): self = .packed(installed)
+    case (.tpm, nil), (.packed, nil): return nil
+    case (.packedSelf, _): self = .packedSelf
+    case (.none, _): self = .none
+    }
+  }
+
+  var isEnterprise: Bool { if case .enterprise = self { true } else { false } }
 
   /// The attestation statement format identifier.
   var format: String {
     switch self {
     case .none: "none"
-    case .packedSelf, .packed: "packed"
+    case .packedSelf, .packed, .enterprise: "packed"
     case .tpm: "tpm"
     }
   }
@@ -78,7 +82,7 @@ extension AuthenticatorEngine {
       let algorithm = credential.key.algorithm.rawValue
       let signature = try await sign(message, with: credential, presence, recording: record, for: caller)
       return ["alg": .integer(algorithm), "sig": .bytes(signature)]
-    case .packed(let installed):
+    case .packed(let installed), .enterprise(let installed):
       let ticket = submit(record)
       let signature: [UInt8]
       do {
@@ -87,7 +91,8 @@ extension AuthenticatorEngine {
         throw Failure(error)
       }
       try await durable(ticket)
-      return ["alg": attestationAlgorithm, "sig": .bytes(signature), "x5c": path(installed.packed)]
+      let certificates = choice.isEnterprise ? installed.enterprise : installed.packed
+      return ["alg": attestationAlgorithm, "sig": .bytes(signature), "x5c": path(certificates)]
     case .tpm(let installed):
       // WebAuthn section 8.3: the hash is that of alg.
       let ticket = submit(record)

@@ -27,7 +27,7 @@ extension AuthenticatorEngine {
 
   func isServed(_ subcommand: ConfigSubcommand) -> Bool {
     switch subcommand {
-    case .enableEnterpriseAttestation: environment.offersEnterpriseAttestation
+    case .enableEnterpriseAttestation: judge.offersEnterpriseAttestation
     case .toggleAlwaysUv, .setMinPINLength: true
     case .vendorPrototype: false
     }

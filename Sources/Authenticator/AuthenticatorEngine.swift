@@ -12,15 +12,13 @@ package struct AuthenticatorEnvironment: Sendable {
   package var random: any RandomSource
   package var logger: Logger
   package var identity: AuthenticatorIdentity
-  /// Whether there is an attestation by which this one device is known, to be enabled by authenticatorConfig.
-  package var offersEnterpriseAttestation: Bool
   /// What attestation by certificate there is, and how to make it; nil where there can be none.
   package var attestation: AttestationService?
 
   package init(
     keys: any KeyStore, store: any CredentialStore, audit: any AuditSink, time: any Timekeeper,
     random: any RandomSource, logger: Logger, identity: AuthenticatorIdentity,
-    offersEnterpriseAttestation: Bool = false, attestation: AttestationService? = nil
+    attestation: AttestationService? = nil
   ) {
     self.keys = keys
     self.store = store
@@ -29,7 +27,6 @@ package struct AuthenticatorEnvironment: Sendable {
     self.random = random
     self.logger = logger
     self.identity = identity
-    self.offersEnterpriseAttestation = offersEnterpriseAttestation
     self.attestation = attestation
   }
 }

@@ -32,7 +32,7 @@ struct Failure: Error {
   init(_ error: KeyStoreError) {
     reason = "\(error)"
     switch error {
-    case .unavailable, .failed: (status, isFault) = (.tpmUnavailable, true)
+    case .unavailable, .failed, .bootState: (status, isFault) = (.tpmUnavailable, true)
     case .unsupportedAlgorithm: (status, isFault) = (.unsupportedAlgorithm, false)
     case .busy: (status, isFault) = (.channelBusy, false)
     case .cancelled: (status, isFault) = (.keepaliveCancel, false)

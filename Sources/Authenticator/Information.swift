@@ -58,7 +58,7 @@ extension AuthenticatorEngine {
     ]
     // Ours alone: tells the callers of such a rule that frame command 0x41 may be the one to ask by.
     if judge.bindsClaims(caller) { options["bindClaims"] = true }
-    if environment.offersEnterpriseAttestation { options["ep"] = settings.enterpriseAttestation }
+    if judge.offersEnterpriseAttestation { options["ep"] = settings.enterpriseAttestation }
     return options
   }
 

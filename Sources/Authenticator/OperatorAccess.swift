@@ -135,7 +135,8 @@ extension AuthenticatorEngine {
     do throws(CTAPStatus) {
       try gate.enter()
     } catch {
-      throw OperatorRefusal(description: "a reset is in progress")
+      throw OperatorRefusal(
+        description: error == .notAllowed ? "this runner is being decommissioned" : "a reset is in progress")
     }
   }
 
@@ -158,6 +159,45 @@ extension AuthenticatorEngine {
   /// Which rule in force decides, and why. Signs nothing, changes nothing and is not recorded.
   package func explain(_ inquiry: Inquiry) -> Explanation {
     judge.explain(inquiry, at: Moment(environment.time))
+  }
+
+  /// Refuses every request from now on, and waits until those in progress have ended. They fail, unless they have been
+  /// answered.
+  ///
+  /// - Throws: ``OperatorRefusal`` while a reset is in progress
+  package func retire() async throws(OperatorRefusal) {
+    let wait: Wait
+    do throws(CTAPStatus) {
+      wait = try gate.retire()
+    } catch {
+      throw OperatorRefusal(description: "a reset is in progress")
+    }
+    _ = await wait.result()
+  }
+
+  /// Disables every credential that can be read, after ``retire()``: each has its record.
+  ///
+  /// - Returns: how many were not disabled before
+  /// - Throws: ``OperatorRefusal``; it can be called again
+  package func disableEverything(for caller: Caller) async throws(OperatorRefusal) -> Int {
+    precondition(gate.isRetired, "others might enable it again")
+    var count = 0
+    var position: Int64?
+    while true {
+      let (page, next) = try await credentials(after: position, limit: 50, for: caller)
+      for var credential in page where credential.state != .disabled {
+        let presence = try permit(caller)
+        credential.state = .disabled
+        do throws(Failure) {
+          _ = try await replace(credential, managementDraft(presence, "credential.disable", credential, caller))
+        } catch {
+          throw OperatorRefusal(description: error.reason)
+        }
+        count += 1
+      }
+      guard let next else { return count }
+      position = next
+    }
   }
 
   private func permit(_ caller: Caller) throws(OperatorRefusal) -> Presence {

@@ -48,13 +48,16 @@ package enum KeyStoreError: Error, Equatable, Sendable {
   case cancelled
   /// The signature counter has reached 2^32 - 1.
   case counterExhausted
+  /// The machine has not booted as the operator has approved, so that the TPM gives nothing out; the text says what
+  /// differs.
+  case bootState(String)
 }
 
 extension KeyStoreError: CustomStringConvertible {
   /// The operator's text.
   package var description: String {
     switch self {
-    case .unavailable(let text), .failed(let text): text
+    case .unavailable(let text), .failed(let text), .bootState(let text): text
     case .unsupportedAlgorithm: "the TPM cannot do this algorithm"
     case .busy: "too many requests are waiting for the TPM"
     case .cancelled: "cancelled"
@@ -146,11 +149,14 @@ package struct InstalledAttestation: Equatable, Sendable {
   package var tpm: [[UInt8]]
   /// For statements of format `packed`; DER.
   package var packed: [[UInt8]]
+  /// For enterprise attestation, of format `packed`; DER.
+  package var enterprise: [[UInt8]]
 
-  package init(key: [UInt8], tpm: [[UInt8]], packed: [[UInt8]]) {
+  package init(key: [UInt8], tpm: [[UInt8]], packed: [[UInt8]], enterprise: [[UInt8]]) {
     self.key = key
     self.tpm = tpm
     self.packed = packed
+    self.enterprise = enterprise
   }
 }
 
@@ -344,4 +350,11 @@ package protocol DeviceRecordStore: Sendable {
   /// nil on the first start.
   func deviceRecord() async throws(StoreError) -> [UInt8]?
   func saveDeviceRecord(_ record: [UInt8]) async throws(StoreError)
+}
+
+/// A store that can give up all that it holds.
+package protocol FormerDeviceStore: DeviceRecordStore {
+  /// Removes every credential, the settings and the large blobs, and puts `record` in the place of the device record, in
+  /// one transaction. What is left knows no secret, and every later call that needs one is refused.
+  func removeEverything(leaving record: [UInt8]) async throws(StoreError)
 }

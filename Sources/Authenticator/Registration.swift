@@ -47,12 +47,13 @@ extension AuthenticatorEngine {
     }
   }
 
-  /// Enterprise attestation is a wish that only an authenticator that has it enabled understands. The formats follow
-  /// with its certificates; until then nothing is promised.
+  /// Enterprise attestation is a wish that only an authenticator that has it enabled understands. Whoever judges by a
+  /// list of RP IDs, the authenticator (1) or the platform (2), here it is the operator's rule in both cases: a job is no
+  /// platform that could be believed.
   private func checkEnterpriseAttestation(_ value: UInt64?) async throws(CTAPStatus) {
     guard let value else { return }
     let isEnabled = try await settings().enterpriseAttestation
-    guard environment.offersEnterpriseAttestation, isEnabled else { throw .invalidParameter }
+    guard judge.offersEnterpriseAttestation, isEnabled else { throw .invalidParameter }
     guard value == 1 || value == 2 else { throw .invalidOption }
   }
 
@@ -130,6 +131,7 @@ extension AuthenticatorEngine {
     try await refuseTooMany(presence, hash)
     // A discoverable credential may have one to replace: the store decides that.
     if request.options.rk != true { try await refuseFullStore() }
+    let choice = try attestationChoice(for: request, presence)
     let credential = try await makeKey(new, presence, &draft, for: caller)
     let binding = credential.key.binding
     var secrets: [UInt8]?
@@ -146,9 +148,6 @@ extension AuthenticatorEngine {
 
     let signed = data.encoded()
     let largeBlobKey = credential.hasLargeBlobKey ? try largeBlobKey(of: credential) : nil
-    let choice =
-      presence.terms.attests
-      ? AttestationChoice(request.attestationFormatsPreference, installed: environment.attestation?.inService()) : .none
     let statement = try await statement(
       choice, of: signed + request.clientDataHash, about: credential, presence, recording: draft, for: caller)
     // It may replace another one: not for a caller who is gone and would never learn of it.
@@ -157,7 +156,24 @@ extension AuthenticatorEngine {
     try await keep(credential)
     return MakeCredentialResponse(
       format: choice.format, authenticatorData: signed, attestationStatement: statement,
-      largeBlobKey: largeBlobKey)
+      enterpriseAttestation: choice.isEnterprise ? true : nil, largeBlobKey: largeBlobKey)
+  }
+
+  private func attestationChoice(
+    for request: MakeCredentialRequest, _ presence: borrowing Presence
+  ) throws(Failure) -> AttestationChoice {
+    let installed = environment.attestation?.inService()
+    // That it is enabled has been checked.
+    if request.enterpriseAttestation != nil, presence.terms.enterpriseAttestation, let installed {
+      return .enterprise(installed)
+    }
+    let choice = AttestationChoice(
+      request.attestationFormatsPreference, allowed: presence.terms.attestation, installed: installed)
+    if let choice { return choice }
+    let rule = presence.rule
+    throw Failure(
+      .operationDenied,
+      "rule \(rule) allows only attestation that needs certificates, and none are in service: enrol, or allow \"none\"")
   }
 
   /// The key in the TPM, and the credential around it, which nobody knows of yet.

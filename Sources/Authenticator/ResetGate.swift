@@ -6,9 +6,12 @@ internal import Platform
 final class ResetGate {
   private var inside = 0
   private var waiting: Wait?
+  /// Whether it is closed for good.
+  private(set) var isRetired = false
 
-  /// - Throws: CTAP1_ERR_CHANNEL_BUSY while a reset waits or works
+  /// - Throws: CTAP1_ERR_CHANNEL_BUSY while a reset waits or works; CTAP2_ERR_NOT_ALLOWED once it is closed for good
   func enter() throws(CTAPStatus) {
+    guard !isRetired else { throw .notAllowed }
     guard waiting == nil else { throw .channelBusy }
     inside += 1
   }
@@ -23,7 +26,21 @@ final class ResetGate {
   /// - Returns: to wait with until those inside have left
   /// - Throws: CTAP1_ERR_CHANNEL_BUSY if another reset is at it
   func close() throws(CTAPStatus) -> Wait {
+    guard !isRetired else { throw .notAllowed }
     guard waiting == nil else { throw .channelBusy }
+    let wait = Wait()
+    if inside == 0 { wait.end(drained: true) }
+    waiting = wait
+    return wait
+  }
+
+  /// Keeps new requests out for good; can be called again.
+  ///
+  /// - Returns: to wait with until those inside have left
+  /// - Throws: CTAP1_ERR_CHANNEL_BUSY if a reset is at it
+  func retire() throws(CTAPStatus) -> Wait {
+    guard isRetired || waiting == nil else { throw .channelBusy }
+    isRetired = true
     let wait = Wait()
     if inside == 0 { wait.end(drained: true) }
     waiting = wait

@@ -27,6 +27,8 @@ extension AuthenticatorEngine {
     }
     try await durable(ticket)
     try refuseEnded(caller)
+    // What was made before is recorded, and does not leave.
+    guard !gate.isRetired else { throw Failure(.notAllowed, "this runner is being decommissioned") }
     return signature
   }
 

@@ -100,6 +100,21 @@ package struct AdminClient {
     try ask(["request": "attestationInstall", "file": .string(AdminClient.text(file))], until: deadline)
   }
 
+  /// How the machine has booted, in `file`.
+  package func bootState(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "bootState"], until: deadline)
+  }
+
+  /// Gives the daemon an approval; the same as it is then, in `file`.
+  package func approveBoot(_ file: JSONValue, until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "bootApprove", "file": .string(AdminClient.text(file))], until: deadline)
+  }
+
+  /// Ends the daemon's service for good, or says what that would do: `stage`, `steps`, `remaining` and more.
+  package func decommission(dryRun: Bool, until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "decommission", "dryRun": .boolean(dryRun)], until: deadline)
+  }
+
   private static func text(_ file: JSONValue) -> String { String(decoding: file.serialized(), as: UTF8.self) }
 
   /// `credential` as it is then, unless there is none with that ID.

@@ -33,6 +33,7 @@ extension WebAuthnClient {
       parameters: options.algorithms.map { CredentialParameters(algorithm: $0) },
       excludeList: excluded.isEmpty ? nil : excluded,
       options: RequestOptions(rk: isDiscoverable ? true : nil),
+      enterpriseAttestation: enterpriseAttestation(options, info),
       attestationFormatsPreference: attestationFormats(options, info))
     let demand = VerificationDemand(
       requirement: options.selection.userVerification,
@@ -58,6 +59,13 @@ extension WebAuthnClient {
     guard options.attestation != .none else { return nil }
     let formats = options.attestationFormats.filter(info.attestationFormats.contains)
     return formats.isEmpty ? nil : formats
+  }
+
+  /// Vendor-facilitated (CTAP 2.1 section 7.1.1): whether it is for this relying party, the authenticator knows.
+  private func enterpriseAttestation(
+    _ options: PublicKeyCredentialCreationOptionsJSON, _ info: AuthenticatorInfo
+  ) -> UInt64? {
+    options.attestation == .enterprise && info.options["ep"] == true ? 1 : nil
   }
 
   private func wantsResidentKey(

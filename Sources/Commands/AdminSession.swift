@@ -37,6 +37,27 @@ struct AdminSession {
     return credential
   }
 
+  /// All credentials, page by page, as far as they are wanted.
+  func credentials(where isWanted: (JSONValue) -> Bool) throws(CommandFailure) -> [JSONValue] {
+    var credentials: [JSONValue] = []
+    var position: Int64?
+    repeat {
+      let after = position
+      let page = try ask { client, deadline throws(ClientError) in
+        try client.credentials(after: after, until: deadline)
+      }
+      guard case .array(let entries)? = page["credentials"] else { throw strange("it has no credentials") }
+      credentials += entries.filter(isWanted)
+      position = nil
+      if case .integer(let next)? = page["next"] {
+        // A walk goes forward, so that it ends.
+        guard next > after ?? .min else { throw strange("its pages go round in circles") }
+        position = next
+      }
+    } while position != nil
+    return credentials
+  }
+
   func strange(_ problem: String) -> CommandFailure {
     CommandFailure(context.what, .malformed(problem), socket: context.adminSocket, namedBy: "--admin-socket")
   }

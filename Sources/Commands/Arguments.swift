@@ -20,6 +20,7 @@ struct Arguments {
     case relyingPartyID = "--rp-id"
     case userName = "--user-name"
     case yes = "--yes"
+    case dryRun = "--dry-run"
     case label = "--label"
     case replaces = "--replaces"
     case pinFile = "--pin-file"
@@ -63,9 +64,10 @@ struct Arguments {
     case country = "--country"
     case days = "--days"
     case passphraseFile = "--passphrase-file"
+    case pcr = "--pcr"
     case help = "--help"
 
-    var takesValue: Bool { ![.json, .yes, .deviceBound, .requireClaims, .help].contains(self) }
+    var takesValue: Bool { ![.json, .yes, .dryRun, .deviceBound, .requireClaims, .help].contains(self) }
   }
 
   /// In the order given.
@@ -85,11 +87,17 @@ struct Arguments {
   ///   - operandMayBeMissing: whether it does without
   ///   - lists: what may be there several times
   ///   - takesFiles: whether it takes any number of file names
+  ///   - isHandedOver: whether all words but `--help` are for another program, which ``files`` has then
   /// - Throws: ``CommandFailure`` of status ``ExitCode/usage``
   init(
     _ words: ArraySlice<String>, of command: String, allowing allowed: [Option], operandName: String? = nil,
-    operandMayBeMissing: Bool = false, repeating lists: [Option] = [], takesFiles: Bool = false
+    operandMayBeMissing: Bool = false, repeating lists: [Option] = [], takesFiles: Bool = false,
+    isHandedOver: Bool = false
   ) throws(CommandFailure) {
+    if isHandedOver {
+      if words.contains("--help") || words.contains("-h") { values[.help] = [""] } else { files = Array(words) }
+      return
+    }
     let remedy = "see countersign \(command) --help"
     var words = words
     while let word = words.popFirst() {

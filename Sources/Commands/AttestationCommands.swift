@@ -50,7 +50,8 @@ private func install(_ certificates: JSONValue, _ session: AdminSession) throws(
   }
 }
 
-private func file(in answer: [String: JSONValue], _ session: AdminSession) throws(CommandFailure) -> JSONValue {
+/// The file in an answer.
+func file(in answer: [String: JSONValue], _ session: AdminSession) throws(CommandFailure) -> JSONValue {
   guard case .string(let text)? = answer["file"], let value = try? JSONValue.parse(Array(text.utf8)) else {
     throw session.strange("it has no file")
   }
@@ -64,7 +65,7 @@ extension CommandContext {
   }
 
   /// A file that was replayed, altered, is another's or has expired.
-  func refuse(_ error: any Error) -> CommandFailure {
-    fail(.verificationFailed, "\(error)", "see countersign ca --help")
+  func refuse(_ error: any Error, see advice: String = "countersign ca --help") -> CommandFailure {
+    fail(.verificationFailed, "\(error)", "see \(advice)")
   }
 }

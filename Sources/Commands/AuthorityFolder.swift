@@ -26,7 +26,7 @@ struct AuthorityFolder: ~Copyable {
     let policy = try AuthorityFolder.policy(path, context)
     let certificates = try context.certificates(at: path + "/ca.pem", .authority)
     let pem = try context.content(of: path + "/ca.key", .authority)
-    let passphrase = try context.passphrase(isNew: false)
+    let passphrase = try context.passphrase("the authority's key", isNew: false)
     do {
       guard let certificate = certificates.first else { throw EnrolmentRefusal("ca.pem holds no certificate") }
       authority = try CertificateAuthority(
@@ -59,7 +59,7 @@ struct AuthorityFolder: ~Copyable {
     }
     let lock = try lock(path, context)
     defer { withExtendedLifetime(lock) {} }
-    let passphrase = try context.passphrase(isNew: true)
+    let passphrase = try context.passphrase("the authority's key", isNew: true)
     do {
       var authority = try CertificateAuthority(new: register, at: context.console.unixSeconds(), random: random)
       try context.console.replaceFile(path + "/ca.key", try authority.encryptedKey(by: passphrase.bytes), secret)
@@ -85,7 +85,9 @@ struct AuthorityFolder: ~Copyable {
         answer = try authority.issue(
           try ActivationResponse(file), under: policy, days: days, random: AuthorityFolder.random
         ).json
-      case let other: throw EnrolmentRefusal("it is an \(other.rawValue), which is for the runner")
+      case .bootState, .bootApproval:
+        throw EnrolmentRefusal("it is of a boot state, which is for countersign pcr")
+      case let other: throw EnrolmentRefusal("it is \(other.inWords), which is for the runner")
       }
     } catch {
       throw context.refuse(error)
@@ -199,8 +201,8 @@ extension CommandContext {
     return bytes
   }
 
-  /// The passphrase of an authority's key: from a file, or typed; twice where it is new.
-  fileprivate func passphrase(isNew: Bool) throws(CommandFailure) -> SecretText {
+  /// The passphrase of a key of the operator's: from a file, or typed; twice where it is new.
+  func passphrase(_ key: String, isNew: Bool) throws(CommandFailure) -> SecretText {
     do {
       if let file = arguments[.passphraseFile] {
         guard let text = try console.readSecret(file) else {
@@ -212,7 +214,7 @@ extension CommandContext {
         throw CommandFailure.usage(
           "no passphrase is given, and nobody is there to type it", "give --passphrase-file")
       }
-      guard let text = try console.askSecret("Passphrase of the authority's key: ") else {
+      guard let text = try console.askSecret("Passphrase of \(key): ") else {
         throw fail(.usage, "the passphrase is empty", "type one")
       }
       if isNew {

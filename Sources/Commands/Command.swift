@@ -7,6 +7,8 @@ enum Command: String, CaseIterable {
   case doctor
   case completion
   case metrics
+  case decommission
+  case bench
   case rotate
   case credentialList = "credential list"
   case credentialShow = "credential show"
@@ -27,6 +29,10 @@ enum Command: String, CaseIterable {
   case attestationInstall = "attestation install"
   case attestationEnroll = "attestation enroll"
   case attestationMetadata = "attestation metadata"
+  case bootKey = "pcr key"
+  case bootShow = "pcr show"
+  case bootAllow = "pcr allow"
+  case bootInstall = "pcr install"
   case authorityInit = "ca init"
   case authorityIssue = "ca issue"
   case authorityList = "ca list"
@@ -52,6 +58,9 @@ enum Command: String, CaseIterable {
     case .rotate:
       [.replaces, .input, .output, .origin, .pinFile, .pinCredential, .adminSocket, .socket, .timeout]
     case .metrics: [.output, .adminSocket, .timeout]
+    case .decommission: [.yes, .dryRun, .json, .output, .adminSocket, .timeout]
+    // Taken apart by the program that they are handed to.
+    case .bench: []
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
     case .credentialDelete: [.yes, .json, .output, .adminSocket, .timeout]
@@ -73,6 +82,10 @@ enum Command: String, CaseIterable {
     case .attestationInstall: [.input, .adminSocket, .timeout]
     case .attestationEnroll: [.authority, .days, .passphraseFile, .adminSocket, .timeout]
     case .attestationMetadata: [.root, .output, .socket, .adminSocket, .timeout]
+    case .bootKey: [.key, .passphraseFile, .output]
+    case .bootShow: [.json, .output, .adminSocket, .timeout]
+    case .bootAllow: [.key, .passphraseFile, .input, .pcr, .output, .adminSocket, .timeout]
+    case .bootInstall: [.input, .output, .adminSocket, .timeout]
     case .authorityInit: [.authority, .organization, .country, .passphraseFile]
     case .authorityIssue: [.authority, .input, .output, .days, .passphraseFile]
     case .authorityList: [.authority, .json, .output]
@@ -122,6 +135,7 @@ enum Command: String, CaseIterable {
     case .policyExplain: [.group, .claim]
     case .grantCreate: [.claim, .relyingPartyID]
     case .attestationMetadata: [.root]
+    case .bootAllow: [.pcr]
     case .verifyRegistration: [.root, .revocationList, .aaguid, .vendor, .format, .topOrigin]
     case .verifyAssertion: [.topOrigin]
     default: []
@@ -134,6 +148,9 @@ enum Command: String, CaseIterable {
   /// Whether it takes any number of file names.
   var takesFiles: Bool { self == .auditShow || self == .auditVerify }
 
+  /// Whether another program gets its words as they are.
+  var isHandedOver: Bool { self == .bench }
+
   /// How complaints begin.
   var complaint: String {
     switch self {
@@ -145,6 +162,8 @@ enum Command: String, CaseIterable {
     case .completion: "cannot make a completion"
     case .rotate: "cannot rotate the credential"
     case .metrics: "cannot get the daemon's metrics"
+    case .decommission: "the runner is not decommissioned"
+    case .bench: "cannot measure"
     case .credentialList: "cannot list credentials"
     case .credentialShow: "cannot show the credential"
     case .credentialDelete: "cannot delete the credential"
@@ -164,6 +183,10 @@ enum Command: String, CaseIterable {
     case .attestationInstall: "cannot install the certificates"
     case .attestationEnroll: "cannot enrol"
     case .attestationMetadata: "cannot make the metadata statement"
+    case .bootKey: "cannot make the approval key"
+    case .bootShow: "cannot show the boot state"
+    case .bootAllow: "cannot approve the boot"
+    case .bootInstall: "cannot install the approval"
     case .authorityInit: "cannot make the authority"
     case .authorityIssue: "cannot issue"
     case .authorityList: "cannot list certificates"
@@ -189,6 +212,8 @@ enum Command: String, CaseIterable {
     case .completion: try Commands.completion(context)
     case .rotate: try Commands.rotate(context)
     case .metrics: try Commands.metrics(context)
+    case .decommission: try Commands.decommission(context)
+    case .bench: try Commands.bench(context)
     case .credentialList: try Commands.listCredentials(context)
     case .credentialShow: try Commands.showCredential(context)
     case .credentialDelete: try Commands.deleteCredential(context)
@@ -208,6 +233,10 @@ enum Command: String, CaseIterable {
     case .attestationInstall: try Commands.installCertificates(context)
     case .attestationEnroll: try Commands.enrol(context)
     case .attestationMetadata: try Commands.metadata(context)
+    case .bootKey: try Commands.makeApprovalKey(context)
+    case .bootShow: try Commands.showBootState(context)
+    case .bootAllow: try Commands.approveBoot(context)
+    case .bootInstall: try Commands.installApproval(context)
     case .authorityInit: try Commands.makeAuthority(context)
     case .authorityIssue: try Commands.issue(context)
     case .authorityList: try Commands.listCertificates(context)
@@ -228,6 +257,7 @@ enum Command: String, CaseIterable {
 enum CommandGroup: String {
   case audit
   case attestation
+  case boot = "pcr"
   case authority = "ca"
   case credential
   case pin
@@ -240,6 +270,7 @@ enum CommandGroup: String {
     switch self {
     case .audit: ["show", "verify", "key"]
     case .attestation: ["request", "respond", "install", "enroll", "metadata"]
+    case .boot: ["key", "show", "allow", "install"]
     case .authority: ["init", "issue", "list", "revoke", "crl"]
     case .credential: ["list", "show", "delete", "disable", "enable", "rename", "pin", "unpin"]
     case .pin: ["set", "change", "status"]
@@ -256,6 +287,7 @@ enum CommandGroup: String {
     switch self {
     case .audit: Help.audit
     case .attestation: Help.attestation
+    case .boot: Help.boot
     case .authority: Help.authority
     case .credential: Help.credential
     case .pin: Help.pin

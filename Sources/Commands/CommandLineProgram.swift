@@ -46,7 +46,8 @@ package enum CommandLineProgram {
   ) throws(CommandFailure) {
     let arguments = try Arguments(
       words, of: command.rawValue, allowing: command.options, operandName: command.operandName,
-      operandMayBeMissing: command.operandMayBeMissing, repeating: command.repeatable, takesFiles: command.takesFiles)
+      operandMayBeMissing: command.operandMayBeMissing, repeating: command.repeatable, takesFiles: command.takesFiles,
+      isHandedOver: command.isHandedOver)
     if arguments.has(.help) { return try say(Help.of(command), console) }
     try command.run(CommandContext(arguments: arguments, console: console, what: command.complaint))
   }

@@ -21,6 +21,10 @@ package struct Console {
   package var environment: [String: String]
   /// Whose process it is (getuid(2)).
   package var user: UInt32 = 0
+  /// Becomes another of our programs, which is beside this one; returns where that fails.
+  package var handOver: (_ program: String, _ arguments: [String]) -> SystemError = { program, _ in
+    SystemError(call: "execv \(program)", code: 2)
+  }
   /// At most `limit` bytes of standard input.
   package var readInput: (_ limit: Int) throws(SystemError) -> [UInt8]
   /// At most `limit` bytes of a file.

@@ -6,22 +6,7 @@ internal import WebAuthn
 func listCredentials(_ context: CommandContext) throws(CommandFailure) {
   let session = try AdminSession(context)
   let output = try context.prepareOutput()
-  var credentials: [JSONValue] = []
-  var position: Int64?
-  repeat {
-    let after = position
-    let page = try session.ask { client, deadline throws(ClientError) in
-      try client.credentials(after: after, until: deadline)
-    }
-    guard case .array(let entries)? = page["credentials"] else { throw session.strange("it has no credentials") }
-    credentials += entries.filter { isWanted($0, context.arguments) }
-    position = nil
-    if case .integer(let next)? = page["next"] {
-      // A walk goes forward, so that it ends.
-      guard next > after ?? .min else { throw session.strange("its pages go round in circles") }
-      position = next
-    }
-  } while position != nil
+  let credentials = try session.credentials { isWanted($0, context.arguments) }
   try output(
     context.arguments.has(.json)
       ? JSONValue.object(["credentials": .array(credentials)]).line : listing(of: credentials).text)
@@ -158,7 +143,7 @@ private let order = [
   "id", "label", "state", "pinned", "rpId", "rpIdHash", "rpName", "userName", "userDisplayName", "userHandle",
   "discoverable",
   "createdAt",
-  "algorithm", "publicKey", "credProtect", "extensions", "signatureCounter",
+  "algorithm", "publicKey", "credProtect", "extensions", "signatureCounter", "bootState",
 ]
 
 private func table(of credential: [String: JSONValue]) -> Table {
@@ -191,7 +176,7 @@ private func listing(of credentials: [JSONValue]) -> Listing {
 }
 
 /// The RP ID; where only its hash is known, the beginning of that.
-private func relyingParty(of credential: [String: JSONValue]) -> String {
+func relyingParty(of credential: [String: JSONValue]) -> String {
   if let id = credential["rpId"] { return text(of: id) }
   guard let hash = credential["rpIdHash"] else { return "-" }
   return "sha256:" + text(of: hash).prefix(16) + "..."

@@ -117,6 +117,17 @@ private struct Examination {
 
   private func examine(_ status: Members) -> [Finding] {
     var findings: [Finding] = []
+    if let state = status.text("decommissioned") {
+      // Everything else would be of something that is gone.
+      return [
+        .failed(
+          "service",
+          state == "yes" ? "this runner has been decommissioned" : "this runner is being decommissioned: \(state)",
+          mend: state == "yes"
+            ? "to begin anew: systemctl stop countersignd, move its state folder away, systemctl start countersignd"
+            : "countersign decommission")
+      ]
+    }
     if let problem = status.text("configurationProblem") {
       findings.append(
         .failed(
@@ -125,6 +136,7 @@ private struct Examination {
     }
     let tpm = status.members("tpm")
     findings.append(examineTPM(tpm))
+    if let state = status.text("bootState") { findings.append(contentsOf: examineBoot(state)) }
     if tpm.text("state") == "ready" {
       if tpm.text("kind") == "software" {
         findings.append(
@@ -147,6 +159,19 @@ private struct Examination {
     }
     let words = ["manufacturer", "vendor"].compactMap { tpm.text($0) }.filter { !$0.isEmpty }
     return .ok("TPM", "\(words.joined(separator: " ")), firmware \(tpm.text("firmware") ?? "?"), by \(connection)")
+  }
+
+  /// Only where something is bound to it.
+  private func examineBoot(_ state: String) -> [Finding] {
+    let mend = "if it is meant, approve it: countersign pcr allow; see countersign pcr show"
+    switch state {
+    case "not bound": return []
+    case "approved": return [.ok("boot state", "as the operator has approved")]
+    default:
+      return state.hasPrefix("waiting")
+        ? [.failed("boot state", "\(state); nothing is signed", mend: mend)]
+        : [.warning("boot state", "\(state); the next start of the daemon will wait for that", mend: mend)]
+    }
   }
 
   private func examineCondition(of tpm: Members) -> [Finding] {

@@ -1,6 +1,6 @@
 /// The texts of enrolment: the runner's side and the authority's.
 extension Help {
-  private static let runnerOptions = """
+  static let runnerOptions = """
       --admin-socket PATH  management socket of the daemon; default:
                            /run/countersign/admin.sock
       --timeout SECONDS    give up after 1 to 3600 s; default: 60

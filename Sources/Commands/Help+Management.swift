@@ -56,6 +56,37 @@ extension Help {
 
     """
 
+  static let decommission = """
+    Usage: countersign decommission [OPTION]...
+
+    Takes this runner out of service for good: nobody signs with it any more, every
+    credential is disabled, the audit log gets its last, signed record, and every key
+    is removed from the state folder and from the TPM. Prints what is to be removed at
+    which relying party; the daemon keeps that list, and the key that verifies the
+    audit log, in its state folder. Nothing of it can be undone, so it asks first;
+    where standard input is no terminal, --yes must be given.
+
+    For root and the daemon's own user; the group of adminGroup may not. Interrupted at
+    any point, by a loss of power or of the TPM, it goes on when countersignd starts,
+    and it can be run again. Afterwards countersignd refuses everybody and says why. To
+    begin anew, stop it, move its state folder away, and start it.
+
+    A copy of the state folder that was made before can be opened in this TPM by who
+    is root on this machine. Where such copies exist, clear the TPM (tpm2_clear) or the
+    copies as well.
+
+    Options:
+      --yes                do not ask
+      --dry-run            only print what would be removed
+      --json               print a JSON object with all that is known
+      --out FILE           write to FILE, not to standard output
+    \(operatorOptions)
+
+    Example:
+      sudo countersign decommission --dry-run
+
+    """
+
   static let credential = """
     Usage: countersign credential list [OPTION]...
            countersign credential show ID [OPTION]...

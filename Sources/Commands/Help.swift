@@ -9,7 +9,9 @@ enum Help {
     case .doctor: doctor
     case .completion: completion
     case .metrics: metrics
+    case .bench: bench
     case .rotate: rotate
+    case .decommission: decommission
     case .credentialList: credentialList
     case .credentialShow: credentialShow
     case .credentialDelete: credentialDelete
@@ -28,6 +30,10 @@ enum Help {
     case .attestationRespond: attestationRespond
     case .attestationInstall: attestationInstall
     case .attestationEnroll: attestationEnroll
+    case .bootKey: bootKey
+    case .bootShow: bootShow
+    case .bootAllow: bootAllow
+    case .bootInstall: bootInstall
     case .attestationMetadata: attestationMetadata
     case .authorityInit: authorityInit
     case .authorityIssue: authorityIssue
@@ -60,6 +66,9 @@ enum Help {
       rotate                make a credential that takes another one's place (for the
                             operator)
       metrics               print the daemon's metrics (for the operator)
+      decommission          end this runner's service for good: remove every key (for
+                            the operator)
+      bench                 measure what an assertion costs on this machine
       credential list       list the credentials (for the operator)
       credential show       show one of them
       credential delete     remove one of them
@@ -79,6 +88,10 @@ enum Help {
       attestation install   put its certificates into service
       attestation enroll    all three, where authority and runner are one machine
       attestation metadata  print a FIDO metadata statement for relying parties
+      pcr key               make a key that approves boots (offline, without a TPM)
+      pcr show              show how the machine has booted (for the operator)
+      pcr allow             approve a boot, on the operator's machine or here
+      pcr install           give the daemon an approval
       ca init               make an attestation authority (offline, without a TPM)
       ca issue              answer a runner's request or response
       ca list               list what was issued

@@ -61,6 +61,7 @@ extension Console {
       connect: { path, deadline throws(ClientError) in try SocketConnection(path: path, until: deadline) },
       machine: .live())
     console.user = getuid()
+    console.handOver = handOver
     return console
   }
 
@@ -72,6 +73,21 @@ extension Console {
       descriptor = try Descriptor(opening: path, flags: O_RDWR | O_CREAT)
       guard try descriptor.lock() else { return nil }
     }
+  }
+
+  /// Beside this program, where it was built, or where `make install` puts what is no command of its own.
+  private static func handOver(_ program: String, _ arguments: [String]) -> SystemError {
+    let folder = OwnProgram.folder ?? ""
+    var error = SystemError(call: "execv \(program)", code: ENOENT)
+    for path in ["\(folder)/\(program)", "\(folder)/../libexec/countersign/\(program)"] {
+      var words = unsafe ([path] + arguments).map { unsafe strdup($0) }
+      unsafe words.append(nil)
+      unsafe execv(path, words)
+      error = SystemError(call: "execv \(program)", code: errno)
+      unsafe words.forEach { unsafe free($0) }
+      if error.code != ENOENT { break }
+    }
+    return error
   }
 
   private static func environmentVariable(_ name: String) -> String? {

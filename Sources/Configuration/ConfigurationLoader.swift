@@ -62,6 +62,8 @@ package struct ConfigurationLoader: Sendable {
       if let group = try file.adminGroup(using: accounts) { settings.adminGroup = group }
     }
     try checkTPM(files, &settings)
+    settings.boot = try bootBinding(of: files, trust)
+    try checkBootTerms(files, settings)
     settings.rules = try ruleBook(of: files)
     settings.issuers = try issuers(of: files)
     if settings.rules.rules.isEmpty {
@@ -212,7 +214,7 @@ extension SourceFile {
     throw error(keyPath, "\(quoted(text)) is not a size", "write one such as \"100MB\", in kB, MB or GB")
   }
 
-  private func checkedPath(_ path: String, _ keyPath: String) throws(ConfigurationError) -> String {
+  func checkedPath(_ path: String, _ keyPath: String) throws(ConfigurationError) -> String {
     guard path.hasPrefix("/") else {
       throw error(keyPath, "\(quoted(path)) is not an absolute path", "write it from the root, beginning with \"/\"")
     }

@@ -42,11 +42,13 @@ struct TPMEntry: Decodable {
   var tcti: String?
   var allowSoftware: Bool?
   var softwareDirectory: String?
+  var pcrs: [Double]?
+  var approvalKey: String?
   var resourceManager: Bool?
   var pins: PinsEntry?
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case tcti, allowSoftware, softwareDirectory, resourceManager, pins
+    case tcti, allowSoftware, softwareDirectory, pcrs, approvalKey, resourceManager, pins
   }
 
   init(from decoder: any Decoder) throws {
@@ -54,6 +56,8 @@ struct TPMEntry: Decodable {
     tcti = try container.optional(.tcti)
     allowSoftware = try container.optional(.allowSoftware)
     softwareDirectory = try container.optional(.softwareDirectory)
+    pcrs = try container.optional(.pcrs)
+    approvalKey = try container.optional(.approvalKey)
     resourceManager = try container.optional(.resourceManager)
     pins = try container.optional(.pins)
   }
@@ -135,7 +139,9 @@ struct RuleEntry: Decodable {
   var accounts: [UserEntry]?
   var userVerification: Bool
   var signatureCounter: String?
-  var attestation: String?
+  var bootState: String?
+  var attestation: OneOrMore?
+  var enterpriseAttestation: Bool
   var rate: RateEntry?
   var maxRegistrations: Double?
   var hours: OneOrMore?
@@ -144,8 +150,8 @@ struct RuleEntry: Decodable {
   var bindClaims: Bool
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, callers, relyingParties, operations, accounts, userVerification, signatureCounter, attestation, rate
-    case maxRegistrations, hours, requireGrant, requireClaims, bindClaims
+    case name, callers, relyingParties, operations, accounts, userVerification, signatureCounter, bootState, attestation
+    case enterpriseAttestation, rate, maxRegistrations, hours, requireGrant, requireClaims, bindClaims
   }
 
   init(from decoder: any Decoder) throws {
@@ -156,8 +162,10 @@ struct RuleEntry: Decodable {
     operations = try container.optional(.operations) ?? []
     userVerification = try container.optional(.userVerification) ?? false
     signatureCounter = try container.optional(.signatureCounter)
+    bootState = try container.optional(.bootState)
     accounts = try container.optional(.accounts)
     attestation = try container.optional(.attestation)
+    enterpriseAttestation = try container.optional(.enterpriseAttestation) ?? false
     rate = try container.optional(.rate)
     maxRegistrations = try container.optional(.maxRegistrations)
     hours = try container.optional(.hours)
@@ -219,6 +227,7 @@ struct UserEntry: Decodable {
 /// A text, or a list of texts any of which will do.
 struct OneOrMore: Decodable {
   var texts: [String]
+  var isList = false
 
   init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
@@ -227,6 +236,7 @@ struct OneOrMore: Decodable {
     } else {
       do {
         texts = try container.decode([String].self)
+        isList = true
       } catch {
         throw ShapeError.mismatch(
           keyPath: rendered(decoder.codingPath), expected: "text in quotes, or a list of such texts")

@@ -46,7 +46,9 @@ extension SourceFile {
     var terms = Terms()
     terms.userVerification = entry.userVerification
     terms.signatureCounter = try signatureCounter(entry.signatureCounter, "\(path).signatureCounter")
-    terms.attests = try attests(entry.attestation, "\(path).attestation")
+    terms.checksBootState = try checksBootState(entry.bootState, "\(path).bootState")
+    terms.attestation = try attestation(entry.attestation, "\(path).attestation")
+    terms.enterpriseAttestation = entry.enterpriseAttestation
     terms.requiresGrant = entry.requireGrant
     terms.bindsClaims = entry.bindClaims
     if let maximum = entry.maxRegistrations {
@@ -84,15 +86,39 @@ extension SourceFile {
     return hours
   }
 
-  private func attests(_ word: String?, _ path: String) throws(ConfigurationError) -> Bool {
+  private func checksBootState(_ word: String?, _ path: String) throws(ConfigurationError) -> Bool {
     switch word {
-    case nil, "any": return true
-    case "none": return false
+    case nil, "atStart": return false
+    case "everySignature": return true
     case let word?:
       throw error(
-        path, "there is no attestation \(quoted(word, limit: 64))",
-        "write \"any\", which leaves it to the relying party, or \"none\", which attests no registration")
+        path, "there is no check of the boot state \(quoted(word, limit: 64))",
+        "write \"atStart\", or \"everySignature\", at five TPM commands a signature")
     }
+  }
+
+  /// nil for any.
+  private func attestation(
+    _ entry: OneOrMore?, _ path: String
+  ) throws(ConfigurationError) -> [AttestationFormat]? {
+    guard let entry, entry.texts != ["any"] else { return nil }
+    var formats: [AttestationFormat] = []
+    for (index, word) in entry.texts.enumerated() {
+      let place = entry.isList ? "\(path)[\(index)]" : path
+      guard let format = AttestationFormat(rawValue: word) else {
+        let valid = AttestationFormat.allCases.map(\.rawValue)
+        throw error(
+          place, "there is no attestation \(quoted(word, limit: 64))",
+          nearest(to: word, among: valid).map { "write \"\($0)\"" }
+            ?? "write \"any\", which leaves it to the relying party, or some of \(valid.joined(separator: ", "))")
+      }
+      guard !formats.contains(format) else {
+        throw error(place, "\"\(word)\" stands in this list before", "remove one of the two")
+      }
+      formats.append(format)
+    }
+    guard !formats.isEmpty else { throw error(path, "no format is left", "write \"none\", or remove the key") }
+    return formats
   }
 
   private func accountPatterns(

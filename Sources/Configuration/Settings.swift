@@ -1,3 +1,4 @@
+package import Attestation
 package import AuditLog
 package import IdentityTokens
 package import Platform
@@ -16,6 +17,8 @@ package struct Settings: Equatable, Sendable {
   package var tpm = TPMSource.tcti("device:/dev/tpmrm0")
   /// Whether a TPM that turns out to be software is taken; hardware is required otherwise.
   package var allowSoftwareTPM = false
+  /// To what boots of the machine the device secret is to be bound.
+  package var boot = BootBinding.unchanged
   /// Whether a resource manager stands before the TPM; nil: as `tpm` says.
   package var resourceManager: Bool?
   package var pins = PinConfiguration()

@@ -1,6 +1,7 @@
 /// Textual encodings (RFC 7468) of certificates, lists and keys that are no secret.
 package enum PEM {
   package static let certificate = "CERTIFICATE"
+  package static let publicKey = "PUBLIC KEY"
   package static let revocationList = "X509 CRL"
 
   /// Every block of one label in any bytes; what stands between blocks is explanatory text.

@@ -22,17 +22,10 @@ struct AdminService: FrameService {
     var after: Int64?
     /// Of `grantCreate`.
     var grant: GrantMembers?
-    /// Of `attestationRespond` and `attestationInstall`: the file, JSON as text.
+    /// Of `attestationRespond`, `attestationInstall` and `bootApprove`: the file, JSON as text.
     var file: String?
-  }
-
-  private struct FileAnswer: Codable {
-    /// JSON as text; nil where there is nothing to pass on.
-    var file: String?
-  }
-
-  private struct Problem: Codable, Error {
-    var error: String
+    /// Of `decommission`: only say what would be done.
+    var dryRun: Bool?
   }
 
   private struct CredentialPage: Codable {
@@ -88,14 +81,17 @@ struct AdminService: FrameService {
   var keys: TPMKeyStore?
   /// nil in tests that have none.
   var attestation: AttestationKeeper?
+  /// The same.
+  var boot: BootDesk?
+  /// The same.
+  var decommissioning: Decommissioning?
   let status: @Sendable () async -> StatusReport
   let auditLog: @Sendable () async -> AuditReport
   let metrics: @Sendable (RequestTally) async -> String
 
   /// nil for a stranger.
   func open(_ caller: Caller) async -> Caller? {
-    let isMember = group.map { caller.group == $0 || caller.supplementaryGroups.contains($0) } ?? false
-    guard caller.user == 0 || caller.user == owner || isMember else { return nil }
+    guard caller.mayAdministrate(owner: owner, group: group) else { return nil }
     return caller.asOperator
   }
 
@@ -103,7 +99,7 @@ struct AdminService: FrameService {
     switch command {
     case .administration:
       guard let caller = session else {
-        return encode(Problem(error: "only root, the service's own user and the group of adminGroup may ask"))
+        return encode(AdminProblem.stranger)
       }
       return await answer(payload, for: caller)
     case .cbor:
@@ -120,7 +116,7 @@ struct AdminService: FrameService {
 
   private func answer(_ payload: [UInt8], for caller: Caller) async -> FrameReply {
     guard let request = try? JSONDecoder().decode(Request.self, from: Data(payload)) else {
-      return encode(Problem(error: "the request is not a JSON object with the key \"request\""))
+      return encode(AdminProblem.noRequest)
     }
     do {
       switch request.request {
@@ -134,44 +130,49 @@ struct AdminService: FrameService {
         let found = try await engine.credential(id: try credentialID(request), for: caller)
         return encode(OneCredential(credential: found.map(report)))
       case "grantCreate":
-        guard let members = request.grant else { throw Problem(error: "the key \"grant\" is missing") }
+        guard let members = request.grant else { throw AdminProblem(error: "the key \"grant\" is missing") }
         return encode(try await grants.create(try grantRequest(members), by: caller))
       case "grantList": return encode(GrantList(grants: await grants.list()))
       case "grantRevoke":
-        guard let id = request.id else { throw Problem(error: "the key \"id\" is missing") }
+        guard let id = request.id else { throw AdminProblem(error: "the key \"id\" is missing") }
         return encode(GrantEnd(revoked: await grants.end(id, "it was revoked by uid \(caller.user)")))
       case "explain": return .data(JSONValue.object(try await explain(payload)).serialized())
       case "deleteCredential":
         let removed = try await engine.removeCredential(id: try credentialID(request), for: caller)
         return encode(OneCredential(credential: removed.map(report)))
       case "attestationRequest":
-        return encode(FileAnswer(file: text(try await enrolment().request(for: caller))))
+        return encode(FileAnswer(try await enrolment().request(for: caller)))
       case "attestationRespond":
-        return encode(FileAnswer(file: text(try await enrolment().respond(to: try file(request), for: caller))))
+        return encode(
+          FileAnswer(try await enrolment().respond(to: try FileAnswer.content(request.file), for: caller)))
       case "attestationInstall":
-        try await enrolment().install(try file(request))
+        try await enrolment().install(try FileAnswer.content(request.file))
         return encode(FileAnswer())
+      case "decommission": return encode(try await decommission(request, for: caller))
+      case "bootState": return encode(try await bootDesk().answer())
+      case "bootApprove": return encode(try await bootDesk().answer(to: request.file))
       case "disableCredential": return try await answer(.disabled, to: request, for: caller)
       case "enableCredential": return try await answer(.enabled, to: request, for: caller)
       case "setCredentialOutgoing": return try await answer(.outgoing, to: request, for: caller)
       case "pinCredential": return try await answer(isPinned: true, to: request, for: caller)
       case "unpinCredential": return try await answer(isPinned: false, to: request, for: caller)
       case "renameCredential":
-        guard let label = request.label else { throw Problem(error: "the key \"label\" is missing") }
+        guard let label = request.label else { throw AdminProblem(error: "the key \"label\" is missing") }
         let renamed = try await engine.setLabel(label, of: try credentialID(request), for: caller)
         return encode(OneCredential(credential: renamed.map(report)))
       default:
-        return encode(Problem(error: "unknown request \(quoted(request.request)): client and daemon differ in version"))
+        return encode(
+          AdminProblem(error: "unknown request \(quoted(request.request)): client and daemon differ in version"))
       }
-    } catch let problem as Problem {
+    } catch let problem as AdminProblem {
       return encode(problem)
     } catch {
-      return encode(Problem(error: "\(error)"))
+      return encode(AdminProblem(error: "\(error)"))
     }
   }
 
   private func grantRequest(_ members: GrantMembers) throws -> GrantRequest {
-    func refuse(_ what: String) -> Problem { Problem(error: what) }
+    func refuse(_ what: String) -> AdminProblem { AdminProblem(error: what) }
     guard JobGrants.lifetimes.contains(members.ttl) else {
       throw refuse("a grant lives from \(JobGrants.lifetimes.lowerBound) to \(JobGrants.lifetimes.upperBound) seconds")
     }
@@ -201,16 +202,16 @@ struct AdminService: FrameService {
 
   /// Names and values are bounded, since each record of the audit log repeats them.
   private func check(_ claims: [String: String]) throws {
-    guard claims.count <= 64 else { throw Problem(error: "a grant has at most 64 claims") }
+    guard claims.count <= 64 else { throw AdminProblem(error: "a grant has at most 64 claims") }
     for (name, value) in claims {
       guard (1...64).contains(name.utf8.count), name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
-        throw Problem(error: "claim \(quoted(name, limit: 64)): a name has 1 to 64 printable ASCII characters")
+        throw AdminProblem(error: "claim \(quoted(name, limit: 64)): a name has 1 to 64 printable ASCII characters")
       }
       guard value.utf8.count <= 1024 else {
-        throw Problem(error: "claim \(quoted(name, limit: 64)) is longer than 1024 bytes")
+        throw AdminProblem(error: "claim \(quoted(name, limit: 64)) is longer than 1024 bytes")
       }
       // Who sees it may believe that a token was verified.
-      if name == "iss" { throw Problem(error: "the claim \"iss\" comes from a verified token alone") }
+      if name == "iss" { throw AdminProblem(error: "the claim \"iss\" comes from a verified token alone") }
     }
   }
 
@@ -231,7 +232,7 @@ struct AdminService: FrameService {
   private func answer(
     isPinned: Bool, to request: Request, for caller: Caller
   ) async throws -> FrameReply {
-    guard let keys else { throw Problem(error: "this daemon pins no keys") }
+    guard let keys else { throw AdminProblem(error: "this daemon pins no keys") }
     let changed = try await engine.setPinned(isPinned, of: try credentialID(request), for: caller) {
       key throws(KeyStoreError) in
       if isPinned { try await keys.pin(key) } else { try await keys.unpin(key.binding) }
@@ -248,31 +249,30 @@ struct AdminService: FrameService {
     return report
   }
 
-  private func credentialID(_ request: Request) throws(Problem) -> [UInt8] {
+  private func credentialID(_ request: Request) throws(AdminProblem) -> [UInt8] {
     guard let text = request.id, let id = Base64URL.decode(text) else {
-      throw Problem(error: "the key \"id\" is not a credential ID in base64url")
+      throw AdminProblem(error: "the key \"id\" is not a credential ID in base64url")
     }
     return id
   }
 
-  private func enrolment() throws(Problem) -> AttestationKeeper {
-    guard let attestation else { throw Problem(error: "this daemon has no attestation") }
+  private func enrolment() throws(AdminProblem) -> AttestationKeeper {
+    guard let attestation else { throw AdminProblem(error: "this daemon has no attestation") }
     return attestation
   }
 
-  private func file(_ request: Request) throws(Problem) -> JSONValue {
-    guard let text = request.file, let value = try? JSONValue.parse(Array(text.utf8)) else {
-      throw Problem(error: "the key \"file\" is no JSON as text")
-    }
-    return value
+  /// Not for the group: nothing of it can be undone.
+  private func decommission(_ request: Request, for caller: Caller) async throws -> DecommissionReport {
+    guard let decommissioning else { throw AdminProblem(error: "this daemon cannot be decommissioned") }
+    guard caller.user == 0 || caller.user == owner else { throw AdminProblem.rootOnly }
+    if request.dryRun == true { return try await decommissioning.prospect() }
+    return try await decommissioning.run(for: caller)
   }
 
-  private func text(_ file: JSONValue) -> String { String(decoding: file.serialized(), as: UTF8.self) }
-
-  private func encode(_ value: some Encodable) -> FrameReply {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    guard let data = try? encoder.encode(value) else { return .error(.other) }
-    return .data(Array(data))
+  private func bootDesk() throws(AdminProblem) -> BootDesk {
+    guard let boot else { throw AdminProblem(error: "this daemon has no boot state") }
+    return boot
   }
+
+  private func encode(_ value: some Encodable) -> FrameReply { AdminAnswer.encode(value) }
 }

@@ -1,6 +1,5 @@
 internal import Attestation
 internal import Authenticator
-internal import Glibc
 internal import Platform
 internal import Policy
 internal import TPMKeyStore
@@ -24,7 +23,7 @@ actor AttestationKeeper {
     var certificates: AttestationCertificates?
   }
 
-  private let path: String
+  private let file: KeptFile
   private let keys: TPMKeyStore
   private let identity: AuthenticatorIdentity
   private let clock: any Timekeeper
@@ -40,21 +39,18 @@ actor AttestationKeeper {
     var hasComplained = false
   }
 
-  /// The longest file: the key, and two paths of four certificates.
-  private static let maximumSize = 1 << 17
-
   /// Reads the file, where there is one.
   ///
   /// - Throws: ``EnrolmentRefusal`` where it cannot be read: going on without would make a second key
   init(
     stateDirectory: String, keys: TPMKeyStore, identity: AuthenticatorIdentity, clock: any Timekeeper, log: Logger
   ) throws(EnrolmentRefusal) {
-    path = stateDirectory + "/attestation.json"
+    file = KeptFile(path: stateDirectory + "/attestation.json")
     self.keys = keys
     self.identity = identity
     self.clock = clock
     self.log = log
-    record = try AttestationKeeper.load(path)
+    record = try file.load("attestation record") { content throws in try AttestationKeeper.decode(content) }
     let found = record.flatMap(AttestationKeeper.installed(_:))
     installed.withLock { $0 = found }
   }
@@ -144,6 +140,9 @@ actor AttestationKeeper {
     }
     try certificates.check(
       attestationKey: updated.publicArea, aaguid: identity.aaguid, at: clock.unixMilliseconds / 1000)
+    if let old = updated.certificates?.notBefore, let new = certificates.notBefore, new < old {
+      throw EnrolmentRefusal("the certificates are older than those that are in service")
+    }
     updated.certificates = certificates
     try save(updated)
     log.notice("attestation: certificates of the attestation key are in service")
@@ -152,7 +151,8 @@ actor AttestationKeeper {
   private static func installed(_ record: Record) -> InService? {
     guard let certificates = record.certificates, let end = certificates.notAfter else { return nil }
     return InService(
-      attestation: InstalledAttestation(key: record.key, tpm: certificates.tpm, packed: certificates.packed),
+      attestation: InstalledAttestation(
+        key: record.key, tpm: certificates.tpm, packed: certificates.packed, enterprise: certificates.enterprise),
       notAfter: end)
   }
 
@@ -166,40 +166,10 @@ actor AttestationKeeper {
     members["endorsementKey"] = new.endorsementKey.map { .string(Base64URL.encode($0)) }
     members["request"] = new.request.map { .string(Base64URL.encode($0)) }
     members["certificates"] = new.certificates?.json
-    do {
-      let file = try AtomicFile(path: path)
-      try file.commit(JSONValue.object(members).serialized() + [UInt8(ascii: "\n")])
-      try Descriptor.synchronizeFolder(String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.endIndex)))
-    } catch {
-      throw EnrolmentRefusal("\(path) cannot be written: \(error)")
-    }
+    try file.save(.object(members))
     record = new
     let found = AttestationKeeper.installed(new)
     installed.withLock { $0 = found }
-  }
-
-  private static func load(_ path: String) throws(EnrolmentRefusal) -> Record? {
-    let bytes: [UInt8]
-    do throws(SystemError) {
-      let file = try Descriptor(opening: path, flags: O_RDONLY)
-      var content: [UInt8] = []
-      while content.count <= maximumSize {
-        let part = try file.read(upTo: 65_536)
-        if part.isEmpty { break }
-        content += part
-      }
-      bytes = content
-    } catch {
-      if error.code == ENOENT { return nil }
-      throw EnrolmentRefusal("\(path) cannot be read: \(error)")
-    }
-    do {
-      guard bytes.count <= maximumSize else { throw EnrolmentRefusal("it is too long") }
-      return try decode(JSONCursor(try JSONValue.parse(bytes)))
-    } catch {
-      throw EnrolmentRefusal(
-        "\(path) is no attestation record of this version (\(error)): restore it, or move it away to enrol anew")
-    }
   }
 
   private static func decode(_ file: JSONCursor) throws -> Record {

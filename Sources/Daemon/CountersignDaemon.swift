@@ -52,8 +52,21 @@ package enum CountersignDaemon {
     _ configured: Configured, _ passed: [PassedDescriptor], _ signals: SignalDescriptor
   ) async -> ExitCode {
     do {
-      let daemon = try await RunningDaemon.start(configured, passed: passed)
-      await daemon.serve(until: signals)
+      let (events, sink) = AsyncStream.makeStream(of: DaemonEvent.self)
+      Task {
+        for await signal in SignalStream.make(signals) { sink.yield(.signal(signal)) }
+        sink.finish()
+      }
+      // Once more where what was served has been decommissioned.
+      var passed = passed
+      var previous: RunningDaemon?
+      while let daemon = try await RunningDaemon.start(configured, passed: passed, until: events, sink) {
+        previous = daemon
+        if await !daemon.serve(until: events) { break }
+        // Who connects in between waits.
+        passed = daemon.sockets
+      }
+      withExtendedLifetime(previous) {}
       return .done
     } catch let error as ConfigurationError {
       return ServiceProcess.complain(.usage, "\(error)")

@@ -2,6 +2,7 @@ internal import Authenticator
 internal import CTAP
 internal import Platform
 internal import Policy
+internal import TPMKeyStore
 internal import WebAuthn
 
 /// A credential as the admin socket describes it: nothing that signs.
@@ -28,6 +29,8 @@ struct CredentialReport: Codable, Equatable {
   var extensions: [String]
   /// `global` or `zero`.
   var signatureCounter: String
+  /// `everySignature` where the TPM checks the machine's boot for each; nil for every other credential.
+  var bootState: String?
   /// `enabled`, `outgoing` (being rotated) or `disabled`.
   var state: String
   /// `operator` or `use`, where its key stands at a persistent handle of the TPM: who has decided that.
@@ -55,6 +58,7 @@ struct CredentialReport: Codable, Equatable {
       credential.hasLargeBlobKey ? ExtensionName.largeBlobKey : nil,
     ].compactMap(\.self)
     signatureCounter = credential.signatureCounter.rawValue
+    bootState = TPMKeyStore.checksBoot(for: credential.key) ? "everySignature" : nil
     state = credential.state.rawValue
     label = credential.label
     createdAt = Timestamp.text(unixMilliseconds: credential.createdAt)

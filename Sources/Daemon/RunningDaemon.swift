@@ -1,3 +1,4 @@
+internal import Attestation
 internal import AuditLog
 internal import Authenticator
 internal import Configuration
@@ -28,7 +29,11 @@ final class RunningDaemon: Sendable {
   private let administration: SocketServer<AdminService>
   private let executables: ExecutableDigests
   private let grants: JobGrants
+  private let decommissioning: Decommissioning
   private let report: StatusReporter
+  private let own: OwnSockets
+  /// Those that were passed and those of its own, for the daemon that follows; good for as long as this one lives.
+  let sockets: [PassedDescriptor]
 
   /// How long requests in progress may take at the end.
   private static let patience: UInt64 = 10_000_000_000
@@ -38,9 +43,14 @@ final class RunningDaemon: Sendable {
   /// - Parameters:
   ///   - configured: files and options
   ///   - passed: sockets from the service manager; own ones are made where it passed none
-  /// - Returns: the daemon, whose ``serve(until:)`` comes next
+  ///   - events: signals, for as long as it waits for an approval of the boot
+  ///   - sink: of these events
+  /// - Returns: the daemon, whose ``serve(until:)`` comes next; nil where it was told to end while it waited
   /// - Throws: `ConfigurationError`, `StoreError`, `KeyStoreError`, `AuditError`, `ListenerError`, `SystemError`
-  static func start(_ configured: Configured, passed: [PassedDescriptor]) async throws -> RunningDaemon {
+  static func start(
+    _ configured: Configured, passed: [PassedDescriptor], until events: AsyncStream<DaemonEvent>,
+    _ sink: AsyncStream<DaemonEvent>.Continuation
+  ) async throws -> RunningDaemon? {
     let loaded = try configured.load()
     let logger = ConsoleLogger.make(level: loaded.settings.logLevel)
     for notice in loaded.notices { logger.notice(notice) }
@@ -54,26 +64,37 @@ final class RunningDaemon: Sendable {
     let audit = try AuditFile(
       path: loaded.settings.auditLog, settings: loaded.settings.audit, log: logger,
       journal: loaded.settings.audit.copiesToJournal ? JournalCopies(log: logger) : nil)
-    let keys = try await unlock(database, loaded.settings, logger)
-    let daemon = try RunningDaemon(configured, loaded.settings, logger, database, audit, keys)
-    await daemon.engine.prepare()
-    await daemon.grants.prepare()
-    daemon.notary.start()
-    await daemon.record("start", reason: "version \(CountersignVersion.text), \(daemon.report.tpmInWords)")
-    try await daemon.listen(passed)
-    return daemon
-  }
-
-  /// Connects to the TPM and gives the store the secret that was sealed there.
-  private static func unlock(
-    _ database: CredentialDatabase, _ settings: Settings, _ logger: Logger
-  ) async throws -> TPMKeyStore {
-    let (keys, secret) = try await TPMKeyStore.start(
-      connection: connection(settings), records: database,
-      ownerAuthorization: try ServiceCredential.read("owner-authorization"),
-      allowSoftware: settings.allowSoftwareTPM, resourceManager: settings.resourceManager, log: logger)
+    let approvals = try BootStateKeeper(stateDirectory: loaded.settings.stateDirectory)
+    let keys: TPMKeyStore
+    let secret: DeviceSecret
+    var own: OwnSockets?
+    var passed = passed
+    switch try await open(database, loaded.settings, approvals, logger) {
+    case .open(let opened, let unsealed): (keys, secret) = (opened, unsealed)
+    case .waiting(let waiting, let reason):
+      await audit.record("start", .refused, reason: reason)
+      let daemon = try WaitingDaemon(
+        configuration: configured.path, loaded.settings, logger, database, audit, waiting, reason: reason, approvals,
+        sink)
+      let sockets = try OwnSockets(beside: passed, loaded.settings)
+      own = sockets
+      passed += try sockets.passed()
+      guard let unlocked = try await daemon.serve(passed, until: events) else {
+        audit.close()
+        await database.close()
+        return nil
+      }
+      (keys, secret) = unlocked
+    case .former(let former):
+      audit.close()
+      let daemon = try RetiredDaemon(
+        configuration: configured.path, loaded.settings, logger, database, audit, former)
+      try await daemon.serve(passed, until: events)
+      await database.close()
+      return nil
+    }
     try await database.unlock(with: secret)
-    await keys.keepPins(in: database, PinSettings(settings.pins), log: logger) { binding in
+    await keys.keepPins(in: database, PinSettings(loaded.settings.pins), log: logger) { binding in
       do {
         guard let found = try await database.credential(id: binding.credentialID) else { return false }
         return found.key.binding == binding && found.state != .disabled
@@ -82,13 +103,46 @@ final class RunningDaemon: Sendable {
         return true
       }
     }
-    return keys
+    if own == nil {
+      let sockets = try OwnSockets(beside: passed, loaded.settings)
+      passed += try sockets.passed()
+      own = sockets
+    }
+    guard let own else { preconditionFailure("made above") }
+    let daemon = try RunningDaemon(
+      configured, loaded.settings, logger, database, audit, keys, approvals, own, passed, sink)
+    await daemon.engine.prepare()
+    await daemon.grants.prepare()
+    daemon.notary.start()
+    if keys.isLeaving {
+      // Before anybody can connect.
+      keys.retire()
+      try await daemon.engine.retire()
+    }
+    await daemon.record("start", reason: "version \(CountersignVersion.text), \(daemon.report.tpmInWords)")
+    try await Daemon.listen(passed, daemon.settings, jobs: daemon.jobs, administration: daemon.administration)
+    if keys.isLeaving { await daemon.decommissioning.resume() }
+    return daemon
+  }
+
+  /// Connects to the TPM, for the secret that was sealed there.
+  private static func open(
+    _ database: CredentialDatabase, _ settings: Settings, _ keeper: BootStateKeeper, _ logger: Logger
+  ) async throws -> TPMKeyStore.Opening {
+    try await TPMKeyStore.open(
+      connection: connection(settings), records: database,
+      ownerAuthorization: try ServiceCredential.read("owner-authorization"),
+      allowSoftware: settings.allowSoftwareTPM, boot: settings.boot, approvals: await keeper.approvals,
+      resourceManager: settings.resourceManager, log: logger)
   }
 
   private init(
     _ configured: Configured, _ settings: Settings, _ logger: Logger, _ database: CredentialDatabase,
-    _ audit: AuditFile, _ keys: TPMKeyStore
+    _ audit: AuditFile, _ keys: TPMKeyStore, _ approvals: BootStateKeeper, _ own: OwnSockets,
+    _ sockets: [PassedDescriptor], _ sink: AsyncStream<DaemonEvent>.Continuation
   ) throws {
+    self.own = own
+    self.sockets = sockets
     self.configured = configured
     self.settings = settings
     self.logger = logger
@@ -109,47 +163,39 @@ final class RunningDaemon: Sendable {
       judge: settings.rules, executor: loop)
     executables = try ExecutableDigests(wanted: settings.rules.wantsExecutableDigests)
     jobs = SocketServer(
-      loop: loop, service: CTAPService(engine: engine), settings: RunningDaemon.jobSettings(settings),
+      loop: loop, service: CTAPService(engine: engine), settings: ServerSettings.ofJobs(settings),
       executables: executables, log: logger)
     grants = JobGrants(
       loop: loop, engine: engine, folder: RunningDaemon.jobsFolder(settings),
-      settings: RunningDaemon.jobSettings(settings), issuers: settings.issuers, executables: executables, log: logger)
+      settings: ServerSettings.ofJobs(settings), issuers: settings.issuers, executables: executables, log: logger)
+    let desk = BootDesk(keys, approvals, pcrs: BootPolicy.usualPCRs)
+    decommissioning = Decommissioning(
+      parts: Decommissioning.Parts(
+        keys: keys, database: database, engine: engine, audit: audit, notary: notary, grants: grants,
+        identity: identity, stateDirectory: settings.stateDirectory, log: logger),
+      finished: { sink.yield(.decommissioned) })
     report = StatusReporter(
       settings: settings, configuration: configured.path, startedAt: SystemTime().unixMilliseconds, keys: keys,
-      database: database, audit: audit, jobs: jobs)
+      database: database, audit: audit, boot: desk, connections: { [jobs] in await jobs.connectionCount })
     administration = SocketServer(
       loop: loop,
       service: AdminService(
         owner: geteuid(), group: settings.adminGroup, engine: engine, grants: grants,
-        executables: executables, keys: keys, attestation: attestation, status: report.make,
+        executables: executables, keys: keys, attestation: attestation, boot: desk,
+        decommissioning: decommissioning,
+        status: { [report, decommissioning] in
+          var status = await report.make()
+          status.decommissioned = decommissioning.hasBegun ? "not yet: it has begun" : nil
+          return status
+        },
         auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make, metrics: report.metrics),
-      settings: RunningDaemon.administrationSettings, log: logger)
-  }
-
-  private static func jobSettings(_ settings: Settings) -> ServerSettings {
-    var server = ServerSettings()
-    let version = CountersignVersion.bytes
-    server.version = DeviceVersion(major: version.major, minor: version.minor, build: version.build)
-    server.capabilities = [.wink, .cbor]
-    server.served = [.message, .cbor, .wink, .boundAssertion]
-    server.connectionLimit = settings.maximumConnections
-    server.connectionsPerUser = max(1, settings.maximumConnections / 2)
-    return server
+      settings: ServerSettings.ofAdministration, log: logger)
   }
 
   /// Beside the jobs' socket.
   private static func jobsFolder(_ settings: Settings) -> String {
     let folder = settings.socket.lastIndex(of: "/").map { String(settings.socket[..<$0]) } ?? "."
     return folder + "/jobs"
-  }
-
-  private static var administrationSettings: ServerSettings {
-    var server = ServerSettings()
-    server.capabilities = [.cbor, .noMessage]
-    server.served = [.administration, .cbor]
-    server.connectionLimit = 32
-    server.connectionsPerUser = 32
-    return server
   }
 
   private static func connection(_ settings: Settings) -> TPMConnection {
@@ -159,53 +205,28 @@ final class RunningDaemon: Sendable {
     }
   }
 
-  /// Takes the sockets that were passed, by their names; makes those that were not.
-  private func listen(_ passed: [PassedDescriptor]) async throws {
-    var hasJobs = false
-    var hasAdministration = false
-    for socket in passed {
-      let listener = try Listener(name: socket.name, passed: try socket.descriptor.duplicate())
-      switch socket.name {
-      case "admin":
-        hasAdministration = true
-        try await administration.listen(on: listener)
-      case "countersignd.socket", "unknown":
-        // The name where a unit gives none, and where there is no LISTEN_FDNAMES.
-        hasJobs = true
-        try await jobs.listen(on: listener)
-      case let name where CallerPattern.isJobSocket(name):
-        hasJobs = true
-        try await jobs.listen(on: listener, as: name)
-      default:
-        throw PassedSocketError(name: socket.name)
-      }
-    }
-    if !hasAdministration {
-      let group = settings.adminGroup
-      try await administration.listen(
-        on: try Listener(path: settings.adminSocket, mode: group == nil ? 0o600 : 0o660, group: group))
-    }
-    if !hasJobs {
-      try await jobs.listen(on: try Listener(path: settings.socket, mode: settings.socketMode))
-    }
-  }
-
   // MARK: - Serving
 
-  /// Serves until SIGTERM or SIGINT, then stops in order.
-  func serve(until signals: SignalDescriptor) async {
+  /// Serves until SIGTERM or SIGINT, or until the device has been decommissioned, then stops in order.
+  ///
+  /// - Returns: whether it was decommissioned
+  func serve(until events: AsyncStream<DaemonEvent>) async -> Bool {
     logger.info("ready on \(settings.socket): \(statusLine)")
     notify(.ready, .status(statusLine))
     notifier.startWatchdog(on: loop, log: logger)
     ProcessMemory.releaseStartup()
-    for await signal in SignalStream.make(signals) {
-      if signal == .hangup {
-        await reload()
-      } else {
-        break
+    loop: for await event in events {
+      switch event {
+      case .signal(.hangup): await reload()
+      case .signal: break loop
+      case .decommissioned:
+        await stop()
+        return true
+      case .unlocked: break
       }
     }
     await stop()
+    return false
   }
 
   private var statusLine: String { "\(counted(report.rules, "rule")), \(report.tpmInWords)" }
@@ -236,25 +257,23 @@ final class RunningDaemon: Sendable {
     audit.reopen()
   }
 
-  /// Records an act of the daemon's own. Where that fails, the log's failure is said and stops what matters.
   private func record(_ operation: String, _ outcome: AuditRecord.Outcome = .done, reason: String?) async {
-    let ticket = audit.submit(
-      AuditRecord(
-        time: SystemTime().unixMilliseconds, outcome: outcome, operation: operation, connection: 0, user: geteuid(),
-        group: getegid(), process: getpid(), reason: reason))
-    try? await ticket.durable()
+    await audit.record(operation, outcome, reason: reason)
   }
 
   private func stop() async {
     notify(.stopping)
     logger.info("stopping")
     await jobs.stop(within: RunningDaemon.patience)
-    await administration.stop(within: 0)
+    // The answer to a decommissioning has to leave yet.
+    await administration.stop(within: decommissioning.isOver ? RunningDaemon.patience : 0)
     await grants.stop()
     await engine.settle()
     executables.stop()
-    await record("stop", reason: nil)
-    await notary.finish()
+    if !decommissioning.isOver {
+      await record("stop", reason: nil)
+      await notary.finish()
+    }
     await keys.stop()
     audit.close()
     await database.close()
@@ -266,12 +285,14 @@ final class RunningDaemon: Sendable {
   }
 }
 
-/// The service manager passed a socket that means nothing here: serving jobs on it could open it to strangers.
-struct PassedSocketError: Error, CustomStringConvertible {
-  let name: String
-
-  var description: String {
-    "the passed socket \(quoted(name)) is unknown: set FileDescriptorName=ctap, ctap-NAME or admin in its unit"
+extension AuditFile {
+  /// Records an act of the daemon's own. Where that fails, the log's failure is said and stops what matters.
+  func record(_ operation: String, _ outcome: AuditRecord.Outcome, reason: String?) async {
+    let ticket = submit(
+      AuditRecord(
+        time: SystemTime().unixMilliseconds, outcome: outcome, operation: operation, connection: 0, user: geteuid(),
+        group: getegid(), process: getpid(), reason: reason))
+    try? await ticket.durable()
   }
 }
 

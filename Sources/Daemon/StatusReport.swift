@@ -47,6 +47,14 @@ struct StatusReport: Codable, Equatable {
     var freeTransientSlots: UInt32?
     /// Objects that could be made persistent now.
     var freePersistentSlots: UInt32?
+    /// NV counters that could be defined now; some TPMs do not say, and answer 0.
+    var freeCounterSlots: UInt32?
+    /// Resets (boots, losses of power) since the TPM was last cleared: small after somebody has cleared it.
+    var resetCount: UInt32?
+    /// Restarts and resumes since the last reset.
+    var restartCount: UInt32?
+    /// Whether the TPM vouches that its clock has never repeated a value.
+    var clockSafe: Bool?
   }
 
   /// Keys at persistent handles.
@@ -95,5 +103,9 @@ struct StatusReport: Codable, Equatable {
   /// nil where the store cannot be read.
   var credentials: Int?
   var tpm: TPM
+  /// Whether the machine has booted as approved, in words; nil where the TPM did not say so in time.
+  var bootState: String?
   var auditLog: AuditLog
+  /// Whether the runner has been decommissioned, and all of it; nil where it is in service.
+  var decommissioned: String?
 }

@@ -5,17 +5,17 @@ internal import Platform
 internal import Policy
 internal import Storage
 internal import TPMKeyStore
-internal import Transports
 
 /// Gathers what the admin socket's `status` says.
 final class StatusReporter: Sendable {
   private let settings: Settings
   private let configuration: String
   private let startedAt: Int64
-  private let keys: TPMKeyStore
+  private let keys: any TPMWatch
   private let database: CredentialDatabase
   private let audit: AuditFile
-  private let jobs: SocketServer<CTAPService>
+  private let boot: BootDesk
+  private let connections: @Sendable () async -> Int
   private struct InForce {
     var rules: Int
     var problem: String?
@@ -27,8 +27,8 @@ final class StatusReporter: Sendable {
   private let inForce: Lock<InForce>
 
   init(
-    settings: Settings, configuration: String, startedAt: Int64, keys: TPMKeyStore, database: CredentialDatabase,
-    audit: AuditFile, jobs: SocketServer<CTAPService>
+    settings: Settings, configuration: String, startedAt: Int64, keys: any TPMWatch, database: CredentialDatabase,
+    audit: AuditFile, boot: BootDesk, connections: @escaping @Sendable () async -> Int
   ) {
     self.settings = settings
     self.configuration = configuration
@@ -36,7 +36,8 @@ final class StatusReporter: Sendable {
     self.keys = keys
     self.database = database
     self.audit = audit
-    self.jobs = jobs
+    self.boot = boot
+    self.connections = connections
     inForce = Lock(InForce(rules: settings.rules.rules.count))
   }
 
@@ -71,7 +72,7 @@ final class StatusReporter: Sendable {
       configuration: configuration,
       configurationProblem: inForce.withLock { $0.problem },
       rules: rules,
-      connections: await jobs.connectionCount,
+      connections: await connections(),
       credentials: try? await database.count(),
       tpm: StatusReport.TPM(
         kind: isSoftware ? "software" : "hardware",
@@ -100,7 +101,12 @@ final class StatusReporter: Sendable {
         },
         ownerAuthorization: condition?.isOwnerAuthorized,
         freeTransientSlots: condition?.transientSlots,
-        freePersistentSlots: condition?.persistentSlots),
+        freePersistentSlots: condition?.persistentSlots,
+        freeCounterSlots: condition?.counterSlots,
+        resetCount: condition?.resetCount,
+        restartCount: condition?.restartCount,
+        clockSafe: condition?.isClockSafe),
+      bootState: condition == nil ? nil : await boot.inWords(),
       auditLog: auditReport)
   }
 
@@ -118,7 +124,7 @@ final class StatusReporter: Sendable {
     MetricsText.make(
       tally,
       Gauges(
-        tpm: keys.status, connections: await jobs.connectionCount, credentials: try? await database.count(),
+        tpm: keys.status, connections: await connections(), credentials: try? await database.count(),
         rules: rules, isAuditWritable: audit.problem == nil, auditRecordsWaiting: audit.waiting))
   }
 

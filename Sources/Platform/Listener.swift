@@ -98,6 +98,15 @@ package struct Listener: ~Copyable, Sendable {
     if let file, Self.identity(of: name) == file { unsafe _ = unlink(name) }
   }
 
+  /// The same socket, to be taken as one that was passed; its file stays for as long as this lives.
+  ///
+  /// - Parameter name: as in LISTEN_FDNAMES
+  /// - Returns: another descriptor of it
+  /// - Throws: ``SystemError``
+  package borrowing func passed(as name: String) throws(SystemError) -> PassedDescriptor {
+    PassedDescriptor(name: name, descriptor: try descriptor.duplicate())
+  }
+
   /// Makes room for a new socket at `path`, or says why not.
   private static func clear(_ path: String) throws(ListenerError) {
     var status = stat()

@@ -89,7 +89,9 @@ extension Terms {
     var texts: [String] = []
     if userVerification { texts.append("userVerification") }
     if signatureCounter != .global { texts.append("signatureCounter \(signatureCounter.rawValue)") }
-    if !attests { texts.append("attestation none") }
+    if checksBootState { texts.append("bootState everySignature") }
+    if let attestation { texts.append("attestation \(attestation.map(\.rawValue).joined(separator: " or "))") }
+    if enterpriseAttestation { texts.append("enterpriseAttestation") }
     if let rate { texts.append("rate \(rate.perMinute) per minute, burst \(rate.burst)") }
     if let maximumRegistrations { texts.append("maxRegistrations \(maximumRegistrations)") }
     if !hours.isEmpty { texts.append("hours") }

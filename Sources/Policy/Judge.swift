@@ -136,6 +136,9 @@ package protocol Judge: Sendable {
   /// Whether any rule binds this caller's claims to what it signs.
   func bindsClaims(_ caller: Caller) -> Bool
 
+  /// Whether any rule lets a relying party be told which device this is.
+  var offersEnterpriseAttestation: Bool { get }
+
   /// For people: how ``judge(_:)`` comes to its answer.
   func explain(_ inquiry: Inquiry, at moment: Moment) -> Explanation
 

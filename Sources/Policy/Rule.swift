@@ -34,8 +34,13 @@ package struct Terms: Hashable, Sendable {
   package var userVerification = false
   /// What credentials that these callers register count.
   package var signatureCounter = SignatureCounter.global
-  /// Whether registrations may be attested at all.
-  package var attests = true
+  /// Whether the TPM checks the machine's boot at every signature of credentials that these callers register, not at the
+  /// start of the daemon alone.
+  package var checksBootState = false
+  /// The attestation that registrations may get, the most preferred first; nil for any.
+  package var attestation: [AttestationFormat]?
+  /// Whether a relying party that asks for it is told which device this is.
+  package var enterpriseAttestation = false
   /// nil is no limit.
   package var rate: Rate?
   /// Under this rule nothing is registered for an RP ID that has so many credentials; nil is no limit.
@@ -76,6 +81,16 @@ package struct Terms: Hashable, Sendable {
     }
     return nil
   }
+}
+
+/// What a registration can be attested by, in the words of the configuration.
+package enum AttestationFormat: String, CaseIterable, Sendable {
+  case tpm
+  /// By the operator's certificate.
+  case packed
+  /// By the credential's own key.
+  case packedSelf = "packed-self"
+  case none
 }
 
 /// How closely a rule fits what it matches: relying party, then caller, then account decide. Of the rules that match,

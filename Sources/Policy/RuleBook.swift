@@ -142,6 +142,8 @@ package struct RuleBook: Judge, Equatable {
     !caller.isOperator && rules.contains { $0.terms.bindsClaims && $0.serves(caller) }
   }
 
+  package var offersEnterpriseAttestation: Bool { rules.contains { $0.terms.enterpriseAttestation } }
+
   package var ruleNames: Set<String> { Set(rules.map(\.name)) }
 
   /// Whether some rule asks for the digest of executables.

@@ -193,3 +193,20 @@ extension CredentialDatabase: DeviceRecordStore {
     knownRecords = [record]
   }
 }
+
+extension CredentialDatabase: FormerDeviceStore {
+  package func removeEverything(leaving record: [UInt8]) throws(StoreError) {
+    knownRecords.append(record)
+    do throws(StoreError) {
+      try change { file throws(StoreError) in
+        try file.deleteAll()
+        try file.setDeviceRecord(record)
+      }
+    } catch {
+      // It may have been done all the same.
+      guard (try? read { file throws(StoreError) in try file.deviceRecord() }) == record else { throw error }
+    }
+    keys = nil
+    knownRecords = [record]
+  }
+}

@@ -177,7 +177,7 @@ private func qualifyingData(_ data: [UInt8], _ operation: String) throws(TPMErro
   return input
 }
 
-private func pcrSelection(_ pcrs: [Int]) -> TPML_PCR_SELECTION {
+func pcrSelection(_ pcrs: [Int]) -> TPML_PCR_SELECTION {
   var bits: [UInt8] = [0, 0, 0]
   for pcr in pcrs where pcr < 24 { bits[pcr / 8] |= 1 << UInt8(pcr % 8) }
   var one = TPMS_PCR_SELECTION()

@@ -146,6 +146,31 @@ extension TPMContext {
   }
 }
 
+/// What the TPM says of its boots (TPM 2.0 Library, part 2, section 10.11.1, TPMS_CLOCK_INFO).
+package struct TPMBoots: Equatable, Sendable {
+  /// TPM resets (power lost, or the machine booted) since the TPM was last cleared.
+  package let resetCount: UInt32
+  /// Restarts and resumes since the last reset.
+  package let restartCount: UInt32
+  /// Whether no clock value was ever repeated: not after a loss of power without an orderly shutdown, for a while.
+  package let isClockSafe: Bool
+}
+
+extension TPMContext {
+  /// One command.
+  ///
+  /// - Throws: ``TPMError``
+  package mutating func boots() throws(TPMError) -> TPMBoots {
+    var time: UnsafeMutablePointer<TPMS_TIME_INFO>?
+    try unsafe check("TPM2_ReadClock") { esys in
+      unsafe Esys_ReadClock(esys, noSession, noSession, noSession, &time)
+    }
+    defer { unsafe Esys_Free(time) }
+    guard let clock = unsafe time?.pointee.clockInfo else { throw TPMError.malformedResponse("TPM2_ReadClock") }
+    return TPMBoots(resetCount: clock.resetCount, restartCount: clock.restartCount, isClockSafe: clock.safe != 0)
+  }
+}
+
 /// The first `count` elements of an array inside a C structure, which Swift sees as a tuple.
 func elements<Array_, Element>(of array: Array_, as type: Element.Type, count: Int) -> [Element] {
   unsafe withUnsafeBytes(of: array) { unsafe Array($0.bindMemory(to: type).prefix(count)) }

@@ -126,22 +126,15 @@ extension TPMContext {
   private mutating func withEndorsementPolicy(
     _ body: (inout TPMContext, TPMSession) throws(TPMError) -> Void
   ) throws(TPMError) {
-    var symmetric = TPMT_SYM_DEF()
-    symmetric.algorithm = TPM2_ALG_ID(TPM2_ALG_NULL)
-    var raw = ESYS_TR_NONE
-    try unsafe check("TPM2_StartAuthSession") { esys in
-      unsafe Esys_StartAuthSession(
-        esys, ESYS_TR_NONE, ESYS_TR_NONE, noSession, noSession, noSession, nil, TPM2_SE(TPM2_SE_POLICY), &symmetric,
-        TPM2_ALG_ID(TPM2_ALG_SHA256), &raw)
-    }
+    let session = try startPolicySession()
     do throws(TPMError) {
       try unsafe check("TPM2_PolicySecret") { esys in
         unsafe Esys_PolicySecret(
-          esys, ESYS_TR_RH_ENDORSEMENT, raw, ESYS_TR_PASSWORD, noSession, noSession, nil, nil, nil, 0, nil, nil)
+          esys, ESYS_TR_RH_ENDORSEMENT, session.raw, ESYS_TR_PASSWORD, noSession, noSession, nil, nil, nil, 0, nil, nil)
       }
-      try body(&self, TPMSession(raw: raw))
+      try body(&self, session)
     } catch {
-      release(TPMReference(raw: raw))
+      release(TPMReference(raw: session.raw))
       throw error
     }
     // tpm2-tss forgets a session that the TPM has ended.

@@ -55,6 +55,18 @@ extension TPMContext {
     forget(TPMReference(raw: persistent))
   }
 
+  /// Removes a persistent object. Needs the owner's authorization.
+  ///
+  /// - Throws: ``TPMError``
+  package mutating func removePersistent(at handle: UInt32, session: TPMSession) throws(TPMError) {
+    guard let reference = try reference(to: handle) else { return }
+    var none = ESYS_TR_NONE
+    try unsafe check("TPM2_EvictControl") { esys in
+      unsafe Esys_EvictControl(
+        esys, ESYS_TR_RH_OWNER, reference.raw, session.raw, noSession, noSession, handle, &none)
+    }
+  }
+
   /// Whether a loaded object is a restricted, fixed decryption key.
   ///
   /// - Throws: ``TPMError``
@@ -74,10 +86,11 @@ extension TPMContext {
   ///   - data: the secret
   ///   - parent: a storage key with an empty authorization value
   ///   - session: authorizes; encrypt the command's parameter with it
+  ///   - policy: an authPolicy that alone lets it be used; nil for none
   /// - Returns: the sealed object, not loaded
   /// - Throws: ``TPMError``
   package mutating func seal(
-    _ data: borrowing SecretBytes, under parent: TPMReference, session: TPMSession
+    _ data: borrowing SecretBytes, under parent: TPMReference, session: TPMSession, policy: [UInt8]? = nil
   ) throws(TPMError) -> WrappedObject {
     var sensitive = TPM2B_SENSITIVE_CREATE()
     defer { wipe(&sensitive) }
@@ -85,7 +98,9 @@ extension TPMContext {
       sensitive.sensitive.data.size = UInt16(span.count)
       fill(&sensitive.sensitive.data.buffer, from: span)
     }
-    return try create(publicAreaForSealedData(), &sensitive, under: parent, session: session).wrapped
+    var area = publicAreaForSealedData()
+    if let policy { bind(&area, to: policy) }
+    return try create(area, &sensitive, under: parent, session: session).wrapped
   }
 
   /// Creates a signing key inside the TPM.
@@ -95,10 +110,12 @@ extension TPMContext {
   ///   - parent: a storage key with an empty authorization value
   ///   - session: authorizes; encrypt the command's parameter with it
   ///   - authorization: the new key's authorization value, at most 32 bytes
+  ///   - policy: an authPolicy that alone lets it sign; nil where its authorization value does
   /// - Returns: the key, not loaded, and its public half
   /// - Throws: ``TPMError``
   package mutating func createKey(
-    _ kind: TPMKeyKind, under parent: TPMReference, session: TPMSession, authorization: borrowing SecretBytes
+    _ kind: TPMKeyKind, under parent: TPMReference, session: TPMSession, authorization: borrowing SecretBytes,
+    policy: [UInt8]? = nil
   ) throws(TPMError) -> (wrapped: WrappedObject, publicKey: TPMPublicKey) {
     var sensitive = TPM2B_SENSITIVE_CREATE()
     defer { wipe(&sensitive) }
@@ -106,7 +123,9 @@ extension TPMContext {
       sensitive.sensitive.userAuth.size = UInt16(span.count)
       fill(&sensitive.sensitive.userAuth.buffer, from: span)
     }
-    let (wrapped, area) = try create(publicArea(for: kind), &sensitive, under: parent, session: session)
+    var template = publicArea(for: kind)
+    if let policy { bind(&template, to: policy) }
+    let (wrapped, area) = try create(template, &sensitive, under: parent, session: session)
     guard let publicKey = publicKey(kind, of: area) else { throw TPMError.malformedResponse("TPM2_Create") }
     return (wrapped, publicKey)
   }
@@ -272,7 +291,7 @@ func marshal(_ area: TPMT_PUBLIC) throws(TPMError) -> [UInt8] {
   return Array(buffer.prefix(offset))
 }
 
-private func unmarshal(_ bytes: [UInt8]) throws(TPMError) -> TPMT_PUBLIC {
+func unmarshal(_ bytes: [UInt8]) throws(TPMError) -> TPMT_PUBLIC {
   var area = TPMT_PUBLIC()
   var offset = 0
   let status = unsafe Tss2_MU_TPMT_PUBLIC_Unmarshal(bytes, bytes.count, &offset, &area)

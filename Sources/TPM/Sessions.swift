@@ -14,22 +14,24 @@ extension TPMContext {
   /// - Parameters:
   ///   - key: a decryption key that is loaded
   ///   - encrypting: which first parameters are encrypted
+  ///   - isForPolicy: whether it authorizes by a policy, which `body` satisfies, and not by an authorization value
   ///   - body: uses the session
   /// - Returns: what `body` returns
   /// - Throws: ``TPMError``
   package mutating func withSession<Result: ~Copyable>(
-    saltedWith key: TPMReference?, encrypting: ParameterEncryption,
+    saltedWith key: TPMReference?, encrypting: ParameterEncryption, isForPolicy: Bool = false,
     _ body: (inout TPMContext, TPMSession) throws(TPMError) -> Result
   ) throws(TPMError) -> Result {
     var symmetric = TPMT_SYM_DEF()
     symmetric.algorithm = TPM2_ALG_ID(TPM2_ALG_AES)
     unsafe symmetric.keyBits.aes = 128
     unsafe symmetric.mode.aes = TPM2_ALG_ID(TPM2_ALG_CFB)
+    let kind = TPM2_SE(isForPolicy ? TPM2_SE_POLICY : TPM2_SE_HMAC)
     var raw = ESYS_TR_NONE
     try unsafe check("TPM2_StartAuthSession") { esys in
       unsafe Esys_StartAuthSession(
-        esys, key?.raw ?? ESYS_TR_NONE, ESYS_TR_NONE, noSession, noSession, noSession, nil, TPM2_SE(TPM2_SE_HMAC),
-        &symmetric, TPM2_ALG_ID(TPM2_ALG_SHA256), &raw)
+        esys, key?.raw ?? ESYS_TR_NONE, ESYS_TR_NONE, noSession, noSession, noSession, nil, kind, &symmetric,
+        TPM2_ALG_ID(TPM2_ALG_SHA256), &raw)
     }
     let session = TPMSession(raw: raw)
     defer { release(TPMReference(raw: raw)) }

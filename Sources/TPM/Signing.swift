@@ -22,10 +22,12 @@ extension TPMContext {
   ///   - key: a signing key that is loaded
   ///   - scheme: signature scheme and hash
   ///   - authorization: the key's authorization value
+  ///   - session: in which the key's policy is satisfied; nil where the value alone will do
   /// - Returns: the signature
   /// - Throws: ``TPMError``
   package mutating func sign(
-    _ digest: [UInt8], with key: TPMReference, scheme: TPMSignatureScheme, authorization: borrowing SecretBytes
+    _ digest: [UInt8], with key: TPMReference, scheme: TPMSignatureScheme, authorization: borrowing SecretBytes,
+    session: TPMSession? = nil
   ) throws(TPMError) -> TPMSignature {
     var input = TPM2B_DIGEST()
     guard digest.count <= MemoryLayout.size(ofValue: input.buffer) else {
@@ -51,7 +53,7 @@ extension TPMContext {
       var output: UnsafeMutablePointer<TPMT_SIGNATURE>?
       try unsafe context.check("TPM2_Sign") { esys in
         unsafe Esys_Sign(
-          esys, key.raw, ESYS_TR_PASSWORD, noSession, noSession, &input, &parameters, &ticket, &output)
+          esys, key.raw, session?.raw ?? ESYS_TR_PASSWORD, noSession, noSession, &input, &parameters, &ticket, &output)
       }
       defer { unsafe Esys_Free(output) }
       guard let signature = unsafe output?.pointee else { throw TPMError.malformedResponse("TPM2_Sign") }

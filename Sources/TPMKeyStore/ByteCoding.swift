@@ -8,6 +8,11 @@ struct ByteWriter {
     for shift in [24, 16, 8, 0] { bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(shift))) }
   }
 
+  mutating func long(_ value: UInt64) {
+    integer(UInt32(truncatingIfNeeded: value >> 32))
+    integer(UInt32(truncatingIfNeeded: value))
+  }
+
   /// - Parameter value: at most 65,535 bytes
   mutating func string(_ value: [UInt8]) {
     let count = UInt16(value.count)
@@ -31,6 +36,11 @@ struct ByteReader {
   mutating func integer() -> UInt32? {
     guard let bytes = take(4) else { return nil }
     return bytes.reduce(0) { $0 << 8 | UInt32($1) }
+  }
+
+  mutating func long() -> UInt64? {
+    guard let high = integer(), let low = integer() else { return nil }
+    return UInt64(high) << 32 | UInt64(low)
   }
 
   /// A byte string of at most `limit` bytes.

@@ -1,3 +1,4 @@
+internal import Attestation
 internal import TPM
 
 /// What the key store keeps in the ``DeviceRecordStore``. Nothing in it is secret: the sealed part only the TPM opens.
@@ -6,6 +7,29 @@ enum DeviceRecord: Equatable {
   /// in between leaves no orphan in the TPM. Once it is sealed they are never defined again.
   case provisioning(IndexPlaces)
   case sealed(SealedDevice)
+  /// On its way out: no start signs for a job any more. The audit log is still signed.
+  case decommissioning(SealedDevice)
+  /// The secret and every key have gone from the state folder. What is in the TPM may still be there.
+  case removing(FormerDevice)
+  /// Nothing is left to be done.
+  case decommissioned(FormerDevice)
+}
+
+/// What remains of a device: where it was in the TPM, and what verifies its audit log.
+struct FormerDevice: Equatable {
+  /// Persistent handle of the storage root key.
+  var parentHandle: UInt32
+  var parentName: [UInt8]
+  var indices: IndexPlaces
+  /// SubjectPublicKeyInfo of the key that signed the audit log.
+  var auditKey: [UInt8]
+  var firstAnchor: UInt64
+  /// The anchor when the log ended.
+  var anchor: UInt64
+  /// Of the log's last record.
+  var sequence: UInt64
+  /// SHA-256 of that record's line.
+  var hash: [UInt8]
 }
 
 /// The NV indices of a device.
@@ -47,11 +71,13 @@ struct SealedDevice: Equatable {
   var auditKey: WrappedObject
   /// The anchor when that key was made.
   var firstAnchor: UInt64
+  /// The boots in which the TPM opens the secret; nil for every boot.
+  var boot: BootPolicy?
 }
 
 extension DeviceRecord {
   private static let magic: [UInt8] = Array("CSDR".utf8)
-  private static let version: UInt8 = 3
+  private static let version: UInt8 = 4
   static let tagCount = 32
 
   func encoded() -> [UInt8] {
@@ -64,17 +90,41 @@ extension DeviceRecord {
       DeviceRecord.encode(indices, &writer)
     case .sealed(let device):
       writer.byte(2)
-      writer.integer(device.parentHandle)
-      writer.string(device.parentName)
-      DeviceRecord.encode(device.indices, &writer)
-      writer.string(device.secret.publicArea)
-      writer.string(device.secret.privateArea)
-      writer.string(device.auditKey.publicArea)
-      writer.string(device.auditKey.privateArea)
-      writer.integer(UInt32(truncatingIfNeeded: device.firstAnchor >> 32))
-      writer.integer(UInt32(truncatingIfNeeded: device.firstAnchor))
+      DeviceRecord.encode(device, &writer)
+    case .decommissioning(let device):
+      writer.byte(3)
+      DeviceRecord.encode(device, &writer)
+    case .removing(let device):
+      writer.byte(4)
+      DeviceRecord.encode(device, &writer)
+    case .decommissioned(let device):
+      writer.byte(5)
+      DeviceRecord.encode(device, &writer)
     }
     return writer.bytes
+  }
+
+  private static func encode(_ device: SealedDevice, _ writer: inout ByteWriter) {
+    writer.integer(device.parentHandle)
+    writer.string(device.parentName)
+    encode(device.indices, &writer)
+    writer.string(device.secret.publicArea)
+    writer.string(device.secret.privateArea)
+    writer.string(device.auditKey.publicArea)
+    writer.string(device.auditKey.privateArea)
+    writer.long(device.firstAnchor)
+    writer.bootPolicy(device.boot)
+  }
+
+  private static func encode(_ device: FormerDevice, _ writer: inout ByteWriter) {
+    writer.integer(device.parentHandle)
+    writer.string(device.parentName)
+    encode(device.indices, &writer)
+    writer.string(device.auditKey)
+    writer.long(device.firstAnchor)
+    writer.long(device.anchor)
+    writer.long(device.sequence)
+    writer.string(device.hash)
   }
 
   private static func encode(_ indices: IndexPlaces, _ writer: inout ByteWriter) {
@@ -84,7 +134,8 @@ extension DeviceRecord {
     writer.string(indices.tag)
   }
 
-  /// Whether it is of a version before this one: 1 had no retry record, 2 no audit key, and no release wrote them.
+  /// Whether it is of a version before this one: 1 had no retry record, 2 no audit key, 3 no boot
+  /// policy, and no release wrote them.
   static func isOfEarlierVersion(_ bytes: [UInt8]) -> Bool {
     (1..<version).contains { (number: UInt8) in bytes.starts(with: magic + [number]) }
   }
@@ -103,6 +154,15 @@ extension DeviceRecord {
     case 2:
       guard let device = decodeSealed(&reader) else { return nil }
       record = .sealed(device)
+    case 3:
+      guard let device = decodeSealed(&reader) else { return nil }
+      record = .decommissioning(device)
+    case 4:
+      guard let device = decodeFormer(&reader) else { return nil }
+      record = .removing(device)
+    case 5:
+      guard let device = decodeFormer(&reader) else { return nil }
+      record = .decommissioned(device)
     default: return nil
     }
     return reader.isAtEnd ? record : nil
@@ -123,13 +183,24 @@ extension DeviceRecord {
       let privateArea = reader.string(upTo: 2048),
       let auditPublicArea = reader.string(upTo: 1024),
       let auditPrivateArea = reader.string(upTo: 2048),
-      let high = reader.integer(), let low = reader.integer()
+      let firstAnchor = reader.long(), let boot = reader.bootPolicy()
     else { return nil }
     return SealedDevice(
       parentHandle: parentHandle, parentName: parentName, indices: indices,
       secret: WrappedObject(publicArea: publicArea, privateArea: privateArea),
       auditKey: WrappedObject(publicArea: auditPublicArea, privateArea: auditPrivateArea),
-      firstAnchor: UInt64(high) << 32 | UInt64(low))
+      firstAnchor: firstAnchor, boot: boot.policy)
+  }
+
+  private static func decodeFormer(_ reader: inout ByteReader) -> FormerDevice? {
+    guard let parentHandle = reader.integer(), let parentName = reader.string(upTo: 66),
+      let indices = decodeIndices(&reader), let auditKey = reader.string(upTo: 256),
+      let firstAnchor = reader.long(), let anchor = reader.long(), let sequence = reader.long(),
+      let hash = reader.string(upTo: 32), hash.count == 32
+    else { return nil }
+    return FormerDevice(
+      parentHandle: parentHandle, parentName: parentName, indices: indices, auditKey: auditKey,
+      firstAnchor: firstAnchor, anchor: anchor, sequence: sequence, hash: hash)
   }
 }
 

@@ -6,17 +6,17 @@ internal import WebAuthn
 
 /// One connection to the TPM, and what is loaded through it. Belongs to the TPM thread.
 final class OpenTPM {
-  private(set) var context: TPMContext
+  var context: TPMContext
   let identity: TPMIdentity
   let algorithms: [COSEAlgorithm]
   /// Whether others cannot have objects or sessions in the TPM while this connection stands (no resource manager).
   private let isExclusive: Bool
   /// Whether each command costs a save and a load of whatever is loaded (a resource manager): nothing stays loaded then.
-  private let swapsContexts: Bool
+  let swapsContexts: Bool
   /// Transient objects that we may have loaded while a command with the storage root key runs.
   private let slots: Int
   private let log: Logger
-  private(set) var loaded = LoadedKeys()
+  var loaded = LoadedKeys()
   private var parent: TPMReference?
   /// Of those NV indices that this connection has looked at.
   private var indices: [UInt32: TPMReference] = [:]
@@ -78,13 +78,14 @@ final class OpenTPM {
   ///
   /// - Throws: ``TPMError``
   func createKey(
-    _ kind: TPMKeyKind, authorization: SharedSecret
+    _ kind: TPMKeyKind, authorization: SharedSecret, policy: [UInt8]? = nil
   ) throws(TPMError) -> (wrapped: WrappedObject, publicKey: TPMPublicKey) {
     let parent = try requireParent()
     makeRoom()
     return try withMemory { () throws(TPMError) in
       try context.withSession(saltedWith: parent, encrypting: .command) { context, session throws(TPMError) in
-        try context.createKey(kind, under: parent, session: session, authorization: authorization.bytes)
+        try context.createKey(
+          kind, under: parent, session: session, authorization: authorization.bytes, policy: policy)
       }
     }
   }
@@ -165,7 +166,7 @@ final class OpenTPM {
     pins[handle] = (reference, name)
   }
 
-  private func load(_ object: WrappedObject, _ binding: KeyBinding) throws(TPMError) -> TPMReference {
+  func load(_ object: WrappedObject, _ binding: KeyBinding) throws(TPMError) -> TPMReference {
     let parent = try requireParent()
     evict { $0.binding == binding }
     makeRoom()
@@ -208,27 +209,38 @@ final class OpenTPM {
 
   /// Seals data under the storage root key.
   ///
+  /// - Parameters:
+  ///   - data: up to 128 bytes
+  ///   - policy: an authPolicy that alone opens it; nil for none
+  /// - Returns: the sealed object, not loaded
   /// - Throws: ``TPMError``
-  func seal(_ data: SharedSecret) throws(TPMError) -> WrappedObject {
+  func seal(_ data: SharedSecret, policy: [UInt8]? = nil) throws(TPMError) -> WrappedObject {
     let parent = try requireParent()
     makeRoom()
     return try withMemory { () throws(TPMError) in
       try context.withSession(saltedWith: parent, encrypting: .command) { context, session throws(TPMError) in
-        try context.seal(data.bytes, under: parent, session: session)
+        try context.seal(data.bytes, under: parent, session: session, policy: policy)
       }
     }
   }
 
   /// Unseals data into locked memory.
   ///
+  /// - Parameters:
+  ///   - object: sealed data
+  ///   - approved: the boot in which it may be; nil where it has no policy
+  /// - Returns: the data
   /// - Throws: ``TPMError``, or `SecretMemoryError`
-  func unseal(_ object: WrappedObject) throws -> SharedSecret {
+  func unseal(_ object: WrappedObject, in approved: ApprovedPCRs? = nil) throws -> SharedSecret {
     let parent = try requireParent()
     makeRoom()
     var result: Result<SharedSecret, any Error>?
     // All of it within, since making room flushes whatever is loaded.
     try withMemory { () throws(TPMError) in
-      try context.withSession(saltedWith: parent, encrypting: .response) { context, session throws(TPMError) in
+      try context.withSession(
+        saltedWith: parent, encrypting: .response, isForPolicy: approved != nil
+      ) { context, session throws(TPMError) in
+        if let approved { try context.satisfy(approved, in: session) }
         let sealed = try context.load(object, under: parent)
         defer { context.release(sealed) }
         do {
@@ -331,7 +343,7 @@ final class OpenTPM {
 
   /// Runs a command again with everything of ours unloaded where the TPM was full; on a TPM that is ours alone, also
   /// without what a crashed process left in it.
-  private func withMemory<Result>(_ body: () throws(TPMError) -> Result) throws(TPMError) -> Result {
+  func withMemory<Result>(_ body: () throws(TPMError) -> Result) throws(TPMError) -> Result {
     do throws(TPMError) {
       return try body()
     } catch {

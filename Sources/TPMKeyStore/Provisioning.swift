@@ -1,3 +1,4 @@
+internal import Attestation
 internal import Authenticator
 internal import Platform
 internal import Secrets
@@ -65,7 +66,9 @@ extension TPMDevice {
   /// Makes the counter, the retry record, the audit log's anchor and key, and the device secret.
   ///
   /// - Throws: ``KeyStoreError``
-  func provision(parent: ParentIdentity, indices: IndexPlaces) throws(KeyStoreError) -> SealedDevice {
+  func provision(
+    parent: ParentIdentity, indices: IndexPlaces, boot: BootPolicy?
+  ) throws(KeyStoreError) -> (device: SealedDevice, payload: SealedPayload) {
     try require(parent)
     return try withTPM { tpm throws in
       let authorization = SharedSecret(try SecretBytes.random(count: SealedPayload.indexAuthorizationCount))
@@ -80,11 +83,12 @@ extension TPMDevice {
       let payload = SealedPayload(
         secret: DeviceSecret(try SecretBytes.random(count: DeviceSecret.count)), indexAuthorization: authorization,
         counterBase: try tpm.advance(counter, isNew: true))
-      return SealedDevice(
+      let device = SealedDevice(
         parentHandle: parent.handle, parentName: parent.name, indices: indices,
-        secret: try tpm.seal(try payload.encoded()),
+        secret: try tpm.seal(try payload.encoded(), policy: boot?.authorizedPolicy),
         auditKey: try tpm.createAttestationKey(authorization: authorization),
-        firstAnchor: try tpm.advance(anchor, isNew: true))
+        firstAnchor: try tpm.advance(anchor, isNew: true), boot: boot)
+      return (device, payload)
     }
   }
 
@@ -95,13 +99,13 @@ extension TPMDevice {
     try withTPM { tpm throws in try tpm.remove(indices) }
   }
 
-  /// Opens the device secret, and checks that its counter is there and has not gone backwards, and that its retry record
+  /// Opens the device secret, through the gate where it is bound, and checks that its counter is there and has not gone backwards, and that its retry record
   /// and the audit log's anchor are there.
   ///
   /// - Throws: ``KeyStoreError``
-  func unseal(_ device: SealedDevice) throws(KeyStoreError) -> SealedPayload {
+  func unseal(_ device: SealedDevice, through gate: BootGate?) throws(KeyStoreError) -> SealedPayload {
     let payload = try withTPM { tpm throws in
-      guard let payload = try SealedPayload.decode(try tpm.unseal(device.secret).bytes) else {
+      guard let payload = try SealedPayload.decode(try tpm.unseal(device.secret, through: gate).bytes) else {
         throw KeyStoreError.failed("the device record does not hold a device secret")
       }
       return payload
@@ -128,7 +132,7 @@ extension OpenTPM {
     }
   }
 
-  fileprivate func remove(_ indices: IndexPlaces) throws(TPMError) {
+  func remove(_ indices: IndexPlaces) throws(TPMError) {
     let parent = parentIfKnown
     try withContext { context throws(TPMError) in
       // Whatever the record says, nobody else's.

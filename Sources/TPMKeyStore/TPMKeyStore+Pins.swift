@@ -30,6 +30,9 @@ extension TPMKeyStore {
   /// - Throws: ``KeyStoreError``
   package func pin(_ key: CredentialKey) async throws(KeyStoreError) {
     guard let object = KeyBlob.decode(key.blob) else { throw .failed("the credential's key is damaged") }
+    guard object.policy == nil else {
+      throw .failed("the boot is checked at every signature with this key, which costs more than loading it")
+    }
     try await requireKeeper().pinByOperator(key.binding, object)
   }
 
@@ -40,11 +43,13 @@ extension TPMKeyStore {
     try await requireKeeper().unpin([binding])
   }
 
-  /// Takes all keys out of their persistent handles, for a TPM that will not be used any more.
+  /// Takes all keys out of their persistent handles, for a device that goes out of service. Nothing is done where no pins
+  /// are kept.
   ///
   /// - Throws: ``KeyStoreError`` where one may still be there
   package func freePins() async throws(KeyStoreError) {
-    try await requireKeeper().unpin(nil)
+    guard let keeper = keeper.withLock({ $0 }) else { return }
+    try await keeper.unpin(nil)
   }
 
   private func requireKeeper() throws(KeyStoreError) -> PinKeeper {

@@ -1,3 +1,4 @@
+internal import Attestation
 package import AuditLog
 package import Authenticator
 internal import Crypto
@@ -39,6 +40,12 @@ package final class TPMKeyStore: KeyStore {
   let anchorIndex: NVIndex
   let counter: NVIndex
   private let retries: NVIndex
+  /// Where the device secret is bound to the machine's boot.
+  let gate: BootGate?
+  /// Whether the device's decommissioning had begun before this start.
+  package let isLeaving: Bool
+  /// Once it is true, nothing is signed or made for a caller any more.
+  private let isRetired = Lock(false)
   private let era: Lock<Era>
   /// Made by ``makeDeviceSecret(caller:presence:)``, until ``adopt(_:)``.
   private let nextEra = Lock<Era?>(nil)
@@ -55,9 +62,12 @@ package final class TPMKeyStore: KeyStore {
   }
 
   init(
-    thread: TPMThread, board: StatusBoard, device: SealedDevice, payload: SealedPayload, auditKey: AuditKey
+    thread: TPMThread, board: StatusBoard, device: SealedDevice, payload: SealedPayload, auditKey: AuditKey,
+    gate: BootGate?, isLeaving: Bool = false
   ) {
+    self.isLeaving = isLeaving
     self.auditKey = auditKey
+    self.gate = gate
     anchorIndex = device.indices.anchor(payload.indexAuthorization)
     self.thread = thread
     self.board = board
@@ -78,23 +88,12 @@ package final class TPMKeyStore: KeyStore {
 
   /// The state of the TPM, without asking it.
   package var status: TPMStatus {
-    var status = board.status
-    status.queueLength = thread.queueLength
-    return status
+    thread.status(board)
   }
 
-  /// Asks the TPM for its own state: one command.
+  /// Asks the TPM for its own state: two commands.
   package func condition() async throws(KeyStoreError) -> TPMCondition {
-    try await thread.perform(for: .daemon) { device throws(KeyStoreError) in
-      let health = try device.withTPM { tpm throws in
-        try tpm.withContext { context throws(TPMError) in try context.health() }
-      }
-      return TPMCondition(
-        lockoutCounter: health.lockoutCounter, maximumFailures: health.maximumFailures,
-        lockoutInterval: health.lockoutInterval, isInLockout: health.isInLockout,
-        isOwnerAuthorized: health.isOwnerAuthorized, transientSlots: health.transientSlots,
-        persistentSlots: health.persistentSlots)
-    }
+    try await thread.condition()
   }
 
   package var algorithms: [COSEAlgorithm] { board.algorithms }
@@ -106,11 +105,14 @@ package final class TPMKeyStore: KeyStore {
     guard algorithms.contains(algorithm) else { throw .unsupportedAlgorithm }
     let era = currentEra
     let authorization = try authorization(binding, in: era)
+    let policy = try keyPolicy(presence)
     let (wrapped, publicKey) = try await thread.perform(
       for: caller.workSource, patience: thread.limits.patienceForKeys
     ) { [self] device throws(KeyStoreError) in
       try check(era)
-      return try device.withTPM { tpm throws in try tpm.createKey(algorithm.kind, authorization: authorization) }
+      return try device.withTPM { tpm throws in
+        try tpm.createKey(algorithm.kind, authorization: authorization, policy: policy)
+      }
     }
     return (
       CredentialKey(algorithm: algorithm, binding: binding, blob: KeyBlob.encode(wrapped)),
@@ -132,13 +134,22 @@ package final class TPMKeyStore: KeyStore {
     guard let object = KeyBlob.decode(key.blob) else { throw .failed("the credential's key is damaged") }
     let era = currentEra
     let authorization = try authorization(key.binding, in: era)
+    let gate = try gate(of: object)
     let signature = try await thread.perform(for: caller.workSource) { [self] device throws(KeyStoreError) in
       try check(era)
+      if let gate {
+        return try device.withTPM { tpm throws in
+          try tpm.sign(
+            digest, with: object, binding: key.binding, scheme: key.algorithm.scheme, authorization: authorization,
+            through: gate)
+        }
+      }
       return try device.sign(
         digest, with: object, binding: key.binding, scheme: key.algorithm.scheme, authorization: authorization,
         pins: pins)
     }
-    if let keeper = keeper.withLock({ $0 }) { keeper.note(key.binding, object) }
+    // A key with a policy costs its sessions anyway.
+    if gate == nil, let keeper = keeper.withLock({ $0 }) { keeper.note(key.binding, object) }
     return signature.encoded
   }
 
@@ -193,12 +204,17 @@ package final class TPMKeyStore: KeyStore {
       throw KeyStoreError(any: error)
     }
     let (payload, sealed) = try await thread.perform(for: caller.workSource) {
-      [counter, base = currentEra.payload.counterBase] device throws(KeyStoreError) -> (SealedPayload, WrappedObject) in
+      [counter, boot = self.device.boot, base = currentEra.payload.counterBase] device throws(KeyStoreError) -> (
+        SealedPayload, WrappedObject
+      ) in
       // Every block after this one is of a greater reading.
       let payload = SealedPayload(
         secret: fresh, indexAuthorization: counter.authorization,
         counterBase: CounterLease.baseAfterReset(reading: try device.read(counter), base: base))
-      return (payload, try device.withTPM { tpm throws in try tpm.seal(try payload.encoded()) })
+      return (
+        payload,
+        try device.withTPM { tpm throws in try tpm.seal(try payload.encoded(), policy: boot?.authorizedPolicy) }
+      )
     }
     nextEra.withLock { $0 = Era(payload) }
     var record = device
@@ -247,7 +263,13 @@ package final class TPMKeyStore: KeyStore {
 
   /// What was asked for before a reset is not done after it.
   func check(_ era: Era) throws(KeyStoreError) {
+    guard !isRetired.withLock({ $0 }) else { throw .failed("this runner is being decommissioned") }
     guard era === currentEra else { throw .failed("a reset has come in between") }
+  }
+
+  /// Refuses what waits for the TPM, and all that comes later, to everyone but the audit log.
+  package func retire() {
+    isRetired.withLock { $0 = true }
   }
 
   func authorization(_ binding: KeyBinding, in era: Era) throws(KeyStoreError) -> SharedSecret {
@@ -292,6 +314,28 @@ extension CredentialPublicKey {
     case .rsa(let modulus, let exponent):
       let bytes = [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: exponent >> $0) }
       self = .rs256(modulus: modulus, exponent: Array(bytes.drop { $0 == 0 }))
+    }
+  }
+}
+
+extension TPMThread {
+  func status(_ board: StatusBoard) -> TPMStatus {
+    var status = board.status
+    status.queueLength = queueLength
+    return status
+  }
+
+  func condition() async throws(KeyStoreError) -> TPMCondition {
+    try await perform(for: .daemon) { device throws(KeyStoreError) in
+      let (health, boots) = try device.withTPM { tpm throws in
+        try tpm.withContext { context throws(TPMError) in (try context.health(), try context.boots()) }
+      }
+      return TPMCondition(
+        lockoutCounter: health.lockoutCounter, maximumFailures: health.maximumFailures,
+        lockoutInterval: health.lockoutInterval, isInLockout: health.isInLockout,
+        isOwnerAuthorized: health.isOwnerAuthorized, transientSlots: health.transientSlots,
+        persistentSlots: health.persistentSlots, counterSlots: health.counterSlots, resetCount: boots.resetCount,
+        restartCount: boots.restartCount, isClockSafe: boots.isClockSafe)
     }
   }
 }

@@ -79,4 +79,12 @@ package struct TPMCondition: Equatable, Sendable {
   package let transientSlots: UInt32
   /// Objects that could be made persistent now.
   package let persistentSlots: UInt32
+  /// NV counters that could be defined now; some TPMs do not say, and answer 0.
+  package let counterSlots: UInt32
+  /// Resets since the TPM was last cleared.
+  package let resetCount: UInt32
+  /// Restarts and resumes since the last reset.
+  package let restartCount: UInt32
+  /// Whether the TPM vouches that its clock has never repeated a value.
+  package let isClockSafe: Bool
 }

@@ -133,6 +133,21 @@ import WebAuthn
     #expect(try refusal { $0.request.attestationKey = [1] } == "it ends before the end of type")
   }
 
+  /// Nothing but a new request is answered.
+  @Test func refusesOldRequests() throws {
+    #expect(
+      try refusal { $0.request.created += 86_401 } == "the request is from the future: set the clocks of both machines")
+    #expect(try refusal { $0.request.created += 86_399 } == nil)
+    let runner = TestRunner()
+    var late = runner.policy
+    late.time += 7 * 86_400
+    #expect(try refusal(late) { $0 = runner } == nil)
+    late.time += 1
+    #expect(
+      try refusal(late) { $0 = runner }
+        == "the request has expired: make a new one with countersign attestation request")
+  }
+
   @Test func refusesWrongResponses() throws {
     let runner = TestRunner()
     var authority = try Self.authority()

@@ -73,7 +73,7 @@ import WebAuthn
     for value in [1, 2] as [CBORValue] {
       let (status, body) = try await harness.send(1, Harness.creation().with([(10, value)]))
       #expect(status == Status.ok)
-      #expect(body[4] == nil, "there is no enterprise attestation yet to tell of")
+      #expect(body[4] == nil, "without certificates there is none to tell of")
     }
     #expect(try await harness.send(7).status == Status.ok)
     #expect(try await harness.send(4).body.map(4)["ep"] == false)

@@ -15,7 +15,6 @@ final class Harness: Sendable {
   let time: ManualTime
   let engine: AuthenticatorEngine
   private let rules: [Rule]
-  private let isEnterprise: Bool
   private let seed: UInt64
   private let executor: ThreadExecutor
 
@@ -23,30 +22,29 @@ final class Harness: Sendable {
     connection: 1, user: 1000, group: 1000, process: 4711, supplementaryGroups: [], unit: "ci.service")
 
   convenience init(
-    rules: [Rule]? = nil, algorithms: [COSEAlgorithm] = COSEAlgorithm.allCases, capacity: Int = 1000,
-    isEnterprise: Bool = false
+    rules: [Rule]? = nil, algorithms: [COSEAlgorithm] = COSEAlgorithm.allCases, capacity: Int = 1000
   ) throws {
     try self.init(
       MemoryKeyStore(algorithms: algorithms), MemoryStore(capacity: capacity), MemoryAudit(), ManualTime(),
-      rules ?? [try Harness.everything()], isEnterprise)
+      rules ?? [try Harness.everything()])
   }
 
   private init(
     _ keys: MemoryKeyStore, _ store: MemoryStore, _ audit: MemoryAudit, _ time: ManualTime, _ rules: [Rule],
-    _ isEnterprise: Bool, seed: UInt64 = 7
+    seed: UInt64 = 7
   ) throws {
     (self.keys, self.store, self.audit, self.time) = (keys, store, audit, time)
-    (self.rules, self.isEnterprise, self.seed) = (rules, isEnterprise, seed)
+    (self.rules, self.seed) = (rules, seed)
     executor = try ThreadExecutor(name: "engine")
     let environment = AuthenticatorEnvironment(
       keys: keys, store: store, audit: audit, time: time, random: SeededRandom(seed: seed), logger: .silent,
-      identity: .software, offersEnterpriseAttestation: isEnterprise)
+      identity: .software)
     engine = AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor)
   }
 
   /// The daemon after a restart: another engine over the same ports.
   func restarted() throws -> Harness {
-    try Harness(keys, store, audit, time, rules, isEnterprise, seed: seed + 1)
+    try Harness(keys, store, audit, time, rules, seed: seed + 1)
   }
 
   deinit {
@@ -67,11 +65,15 @@ final class Harness: Sendable {
 
   /// Lets these users do everything for every relying party.
   static func anything(
-    users: [UInt32] = [1000], operations: Set<Operation> = Set(Operation.allCases), verified: Bool = false
+    users: [UInt32] = [1000], operations: Set<Operation> = Set(Operation.allCases), verified: Bool = false,
+    enterprise: Bool = false
   ) throws -> Rule {
-    Rule(
+    var terms = Terms()
+    terms.userVerification = verified
+    terms.enterpriseAttestation = enterprise
+    return Rule(
       name: verified ? "verified" : "anything", callers: users.map { CallerPattern(user: $0) },
-      relyingParties: [try RelyingPartyPattern("*")], operations: operations, userVerification: verified)
+      relyingParties: [try RelyingPartyPattern("*")], operations: operations, terms: terms)
   }
 
   /// One user's rule for some relying parties.

@@ -254,7 +254,7 @@ extension Harness {
 
   /// A harness whose users may do anything, with a PIN.
   static func withPIN(users: [UInt32] = [1000], isEnterprise: Bool = false) async throws -> Harness {
-    let harness = try Harness(rules: [try anything(users: users)], isEnterprise: isEnterprise)
+    let harness = try Harness(rules: [try anything(users: users, enterprise: isEnterprise)])
     try #require(try await PINPlatform(harness).setPIN() == Status.ok)
     return harness
   }

@@ -55,7 +55,7 @@ final class Transcript {
     bytes.isEmpty ? nil : SecretText(try secret(bytes), isExposed: isExposed)
   }
 
-  private var console: Console {
+  var console: Console {
     Console(
       environment: environment,
       readInput: { limit throws(SystemError) in Array(self.input.prefix(limit)) },

@@ -5,7 +5,7 @@ import Testing
 @Suite struct UsageTests {
   @Test(arguments: [
     "", " register", " authenticate", " info", " status", " verify", " verify registration", " verify assertion",
-    " metrics", " rotate", " credential", " credential list", " credential show", " credential delete",
+    " metrics", " bench", " rotate", " credential", " credential list", " credential show", " credential delete",
     " credential disable",
     " credential enable", " credential rename", " credential pin", " credential unpin", " pin", " pin set",
     " pin change",
@@ -13,6 +13,7 @@ import Testing
     " completion", " attestation", " attestation request", " attestation respond",
     " attestation install",
     " attestation enroll", " attestation metadata", " ca", " ca init", " ca issue", " ca list", " ca revoke", " ca crl",
+    " pcr", " pcr key", " pcr show", " pcr allow", " pcr install",
     " policy", " policy check", " policy explain", " grant", " grant create", " grant list", " grant revoke",
   ])
   func helps(command: String) throws {
@@ -79,6 +80,13 @@ import Testing
     ("attestation install", ["--in", "--admin-socket", "--timeout", "--help"]),
     ("attestation enroll", ["--ca", "--passphrase-file", "--days", "--admin-socket", "--timeout", "--help"]),
     ("attestation metadata", ["--root", "--out", "--socket", "--admin-socket", "--timeout", "--help"]),
+    ("pcr key", ["--key", "--passphrase-file", "--out", "--help"]),
+    ("pcr show", ["--json", "--out", "--admin-socket", "--timeout", "--help"]),
+    (
+      "pcr allow",
+      ["--key", "--passphrase-file", "--in", "--pcr", "--out", "--admin-socket", "--timeout", "--help"]
+    ),
+    ("pcr install", ["--in", "--out", "--admin-socket", "--timeout", "--help"]),
     ("ca init", ["--organization", "--country", "--ca", "--passphrase-file", "--help"]),
     ("ca issue", ["--in", "--out", "--days", "--ca", "--passphrase-file", "--help"]),
     ("ca list", ["--ca", "--json", "--out", "--help"]),
@@ -107,6 +115,23 @@ import Testing
       return line.split(separator: " ").first.map(String.init)
     }
     #expect(named == options)
+  }
+
+  @Test func handsItsWordsOver() {
+    let transcript = Transcript()
+    #expect(transcript.run("bench --quick") == .failure)
+    #expect(transcript.errorText.hasPrefix("countersign: cannot measure: the program that measures cannot be run"))
+    var console = transcript.console
+    let handed = Lock<[String]>([])
+    console.handOver = { program, arguments in
+      handed.withLock { $0 = [program] + arguments }
+      return SystemError(call: "execv", code: 13)
+    }
+    #expect(CommandLineProgram.run(["bench", "--parts", "load", "--anything"], console) == .failure)
+    #expect(handed.withLock { $0 } == ["countersign-bench", "--parts", "load", "--anything"])
+    handed.withLock { $0 = [] }
+    #expect(CommandLineProgram.run(["bench", "--json", "--help"], console) == .done)
+    #expect(handed.withLock { $0 }.isEmpty)
   }
 
   @Test func printsItsVersion() {

@@ -143,7 +143,7 @@ struct LoadingTests {
     var terms = Terms()
     terms.userVerification = true
     terms.signatureCounter = .zero
-    terms.attests = false
+    terms.attestation = [.none]
     terms.rate = Rate(perMinute: 6, burst: 2)
     terms.maximumRegistrations = 3
     terms.hours = [try Hours("Mon 08:00-18:00 UTC"), try Hours("Sat 08:00-18:00 local")]

@@ -75,10 +75,17 @@ final class EnrolledRunner: Sendable {
     #expect(throws: EnrolmentRefusal.self) {
       try authority.issue(response, under: policy, days: 30, random: Self.random)
     }
+    // And so is a request.
+    #expect(
+      throws: EnrolmentRefusal(
+        "the request was answered by certificates already: make a new one with countersign attestation request")
+    ) {
+      try authority.challenge(try AttestationRequest(request), under: policy, random: Self.random)
+    }
     try await runner.keeper.install(certificates.json)
     let installed = try #require(runner.keeper.inService())
     #expect(installed.tpm == certificates.tpm)
-    #expect(authority.register.issued.map(\.format) == ["tpm", "packed"])
+    #expect(authority.register.issued.map(\.format) == ["tpm", "packed", "enterprise"])
     #expect(try AuthorityRegister(authority.register.json) == authority.register)
 
     // It outlives the daemon, and the key is made once.
@@ -147,10 +154,13 @@ final class EnrolledRunner: Sendable {
 
   @Test func refusesForeignCertificates() async throws {
     let runner = try await EnrolledRunner()
+    runner.clock.advance(by: .seconds(TestAuthority.now - runner.now))
     let authority = TestAuthority()
     let request = try AttestationRequest(try await runner.keeper.request(for: runner.caller))
     let key = try TPMTPublicBytes(attestationKey: request.attestationKey)
-    func certificate(_ change: (inout CertificateTemplate) -> Void) -> AttestationCertificates {
+    func certificate(
+      by issuer: TestAuthority? = nil, _ change: (inout CertificateTemplate) -> Void
+    ) -> AttestationCertificates {
       var template = authority.leaf(for: TestKey(), subject: DistinguishedName([]))
       template.publicKey = key.subjectPublicKeyInfo
       template.notBefore = runner.now
@@ -161,11 +171,14 @@ final class EnrolledRunner: Sendable {
           DER.element(.octetString, AuthenticatorIdentity.software.aaguid)))
       change(&template)
       let der = authority.encoded(template)
-      return AttestationCertificates(tpm: [der], packed: [der])
+      return AttestationCertificates(
+        tpm: [der], packed: [der], enterprise: [der], authority: (issuer ?? authority).certificate.der)
     }
-    func refusal(_ change: (inout CertificateTemplate) -> Void) async -> String? {
+    func refusal(
+      by issuer: TestAuthority? = nil, _ change: (inout CertificateTemplate) -> Void
+    ) async -> String? {
       do {
-        try await runner.keeper.install(certificate(change).json)
+        try await runner.keeper.install(certificate(by: issuer, change).json)
         return nil
       } catch {
         return "\(error)"
@@ -179,8 +192,16 @@ final class EnrolledRunner: Sendable {
     #expect(await refusal { $0.notBefore = runner.now + 1 } == "the certificate is not valid yet")
     #expect(await refusal { $0.notAfter = runner.now - 1 } == "the certificate has expired")
     #expect(runner.keeper.inService() == nil)
+    // Signed by somebody else than the file says, or altered.
+    let altered = "the certificate is not the authority's of the same file, which was altered"
+    #expect(await refusal(by: TestAuthority("Other")) { _ in }?.hasPrefix(altered) == true)
     #expect(await refusal { _ in } == nil)
     #expect(runner.keeper.inService() != nil)
+    // A replayed file, from before what is in service.
+    #expect(
+      await refusal { $0.notBefore = runner.now - 1 }
+        == "the certificates are older than those that are in service")
+    #expect(await refusal { _ in } == nil)
     await runner.keys.stop()
   }
 

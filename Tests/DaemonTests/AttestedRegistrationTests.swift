@@ -1,4 +1,5 @@
 import Attestation
+import AuditLog
 import Authenticator
 import CBOR
 import CTAP
@@ -29,7 +30,8 @@ import WebAuthn
     let list: RevocationList
     private let executor: ThreadExecutor
 
-    init() async throws {
+    /// `terms` are of the rule for example.com; every other RP ID has one that says nothing.
+    init(_ terms: Terms = Terms(), isEnrolled: Bool = true) async throws {
       runner = try await EnrolledRunner()
       let random: (Int) -> [UInt8] = { SystemRandom().bytes($0) }
       var authority = try CertificateAuthority(
@@ -41,11 +43,11 @@ import WebAuthn
       let response = try ActivationResponse(
         try await runner.keeper.respond(to: challenge.json, for: runner.caller))
       let certificates = try authority.issue(response, under: policy, days: 30, random: random)
-      try await runner.keeper.install(certificates.json)
+      if isEnrolled { try await runner.keeper.install(certificates.json) }
       anchor = authority.certificate
       list = try RevocationList(der: authority.revocationList(at: runner.now))
       let name = try TPMTPublicBytes(attestationKey: request.attestationKey).name.hexadecimal
-      #expect(try authority.revoke(name, at: runner.now) == 2)
+      #expect(try authority.revoke(name, at: runner.now) == 3)
       #expect(try authority.revoke(name, at: runner.now) == 0)
       revokedList = try RevocationList(der: authority.revocationList(at: runner.now))
       executor = try ThreadExecutor(name: "engine")
@@ -56,8 +58,12 @@ import WebAuthn
         attestation: AttestationService(attester: runner.keys, inService: { keeper.inService() }))
       let rule = Rule(
         name: "all", callers: [CallerPattern(user: 1000)], relyingParties: [.any],
-        operations: [.register, .authenticate])
-      engine = AuthenticatorEngine(environment: environment, judge: try RuleBook([rule]), executor: executor)
+        operations: [.register, .authenticate, .manage])
+      let special = Rule(
+        name: "special", callers: [CallerPattern(user: 1000)],
+        relyingParties: [try RelyingPartyPattern("example.com")], operations: [.register], terms: terms)
+      engine = AuthenticatorEngine(
+        environment: environment, judge: try RuleBook([rule, special]), executor: executor)
     }
 
     deinit {
@@ -67,13 +73,21 @@ import WebAuthn
     static let challenge = [UInt8](repeating: 7, count: 32)
 
     func register(_ formats: [String]?, _ algorithm: COSEAlgorithm = .es256) async throws -> RegistrationResponseJSON {
+      try await make(formats, algorithm).json
+    }
+
+    /// - Returns: the response, and epAtt
+    func make(
+      _ formats: [String]?, _ algorithm: COSEAlgorithm = .es256, enterprise: UInt64? = nil,
+      relyingPartyID: String = "example.com"
+    ) async throws -> (json: RegistrationResponseJSON, isEnterprise: Bool?) {
       let clientData = CollectedClientData(
         type: CollectedClientData.creation, challenge: Self.challenge, origin: "https://example.com"
       ).serialized()
       let request = MakeCredentialRequest(
-        clientDataHash: SHA256.hash(clientData), relyingParty: RelyingPartyEntity(id: "example.com"),
+        clientDataHash: SHA256.hash(clientData), relyingParty: RelyingPartyEntity(id: relyingPartyID),
         user: UserEntity(id: [1]), parameters: [CredentialParameters(algorithm: algorithm.rawValue)],
-        attestationFormatsPreference: formats)
+        enterpriseAttestation: enterprise, attestationFormatsPreference: formats)
       let bytes = await engine.respond(
         to: CTAPRequest.makeCredential(request).encoded(), from: AttestedRegistrationTests.caller)
       guard case .makeCredential(let made) = try CTAPResponse.decode(bytes, to: .makeCredential) else {
@@ -82,9 +96,21 @@ import WebAuthn
       let object = AttestationObject(
         format: made.format, statement: made.attestationStatement, authenticatorData: made.authenticatorData)
       let id = try AuthenticatorData.decode(made.authenticatorData).attestedCredential?.credentialID ?? []
-      return RegistrationResponseJSON(
+      let response = RegistrationResponseJSON(
         id: id, clientDataJSON: clientData, attestationObject: object.encoded(), authenticatorData: nil, publicKey: nil,
         publicKeyAlgorithm: nil, transports: [], authenticatorAttachment: nil)
+      return (response, made.enterpriseAttestation)
+    }
+
+    /// authenticatorConfig, enableEnterpriseAttestation; its status.
+    func enableEnterpriseAttestation() async -> UInt8? {
+      await engine.respond(to: [0x0d, 0xa1, 0x01, 0x01], from: AttestedRegistrationTests.caller).first
+    }
+
+    func option(_ name: String) async throws -> Bool? {
+      let bytes = await engine.respond(to: CTAPRequest.getInfo.encoded(), from: AttestedRegistrationTests.caller)
+      guard case .info(let info) = try CTAPResponse.decode(bytes, to: .getInfo) else { return nil }
+      return info.options[name]
     }
 
     func verify(
@@ -174,6 +200,83 @@ import WebAuthn
     for member in ["certInfo", "sig"] { object.statement[.text(member)] = other.statement[.text(member)] }
     mixed.attestationObject = object.encoded()
     #expect(throws: VerificationError.self) { try enrolled.verify(mixed) }
+    await enrolled.runner.keys.stop()
+  }
+
+  /// By preference of the relying party within what the rule allows, else by the rule's own.
+  @Test(
+    arguments: [
+      (nil, nil, "tpm"), (nil, ["none"], "none"), ([.packed, .tpm], nil, "packed"), ([.packed, .tpm], ["tpm"], "tpm"),
+      ([.packed], ["tpm", "none"], "packed"), ([.packedSelf, .packed], ["packed"], "packed-self"),
+      ([.none], ["tpm"], "none"), ([.tpm, .none], ["packed"], "tpm"),
+    ] as [([AttestationFormat]?, [String]?, String)])
+  func aRuleChoosesTheFormat(allowed: [AttestationFormat]?, wanted: [String]?, expected: String) async throws {
+    var terms = Terms()
+    terms.attestation = allowed
+    let enrolled = try await Enrolled(terms)
+    let object = try AttestationObject.decode(try await enrolled.register(wanted).attestationObject)
+    let isSelf = object.format == "packed" && object.statement["x5c"] == nil
+    #expect((isSelf ? "packed-self" : object.format) == expected)
+    await enrolled.runner.keys.stop()
+  }
+
+  /// What cannot be made is not made weaker than the rule says.
+  @Test func aRuleIsNotLoosened() async throws {
+    for (allowed, expected) in [
+      ([.tpm, .packed], nil), ([.tpm, .packedSelf], "packed"), ([.tpm, .none], "none"),
+    ] as [([AttestationFormat], String?)] {
+      var terms = Terms()
+      terms.attestation = allowed
+      let runner = try await Enrolled(terms, isEnrolled: false)
+      let made = try? await runner.register(["tpm"])
+      #expect(try made.map { try AttestationObject.decode($0.attestationObject).format } == expected)
+      if expected == nil { #expect(runner.audit.records.last?.reason?.contains("none are in service") == true) }
+      await runner.runner.keys.stop()
+    }
+  }
+
+  /// CTAP 2.1 sections 6.1.2 (step 9), 6.11.1 and 7.1.
+  @Test func enterpriseAttestationNamesTheDevice() async throws {
+    var terms = Terms()
+    terms.enterpriseAttestation = true
+    let enrolled = try await Enrolled(terms)
+    #expect(try await enrolled.option("ep") == false)
+    await #expect(throws: (any Error).self) { try await enrolled.make(nil, enterprise: 1) }
+    #expect(await enrolled.enableEnterpriseAttestation() == 0)
+    #expect(try await enrolled.option("ep") == true)
+    let request = try AttestationRequest(try await enrolled.runner.keeper.request(for: enrolled.runner.caller))
+    let device = try EnrolledRunner.endorsementHash(request.json).hexadecimal
+    for mode in [1, 2] as [UInt64] {
+      let (response, isEnterprise) = try await enrolled.make(["tpm"], enterprise: mode)
+      #expect(isEnterprise == true)
+      let record = try enrolled.verify(response)
+      #expect((record.attestationFormat, record.attestationType) == ("packed", .basic))
+      let object = try AttestationObject.decode(response.attestationObject)
+      guard case .array(let path)? = object.statement["x5c"], case .bytes(let der)? = path.first else {
+        Issue.record("no certificate")
+        return
+      }
+      // serialNumber of X.520: SHA-256 of the endorsement key.
+      let names = try Certificate(der: der).subject.attributes
+      #expect(names.last?.type == ObjectIdentifier([2, 5, 4, 5]))
+      #expect(names.last.map { String(decoding: $0.value, as: UTF8.self) } == device)
+    }
+    // Neither whoever does not ask, nor whom the rule does not name, is told.
+    let (regular, plain) = try await enrolled.make(["packed"])
+    #expect(plain == nil)
+    let (elsewhere, told) = try await enrolled.make(["packed"], enterprise: 2, relyingPartyID: "example.org")
+    #expect(told == nil)
+    for response in [regular, elsewhere] {
+      #expect(response.attestationObject.firstRange(of: Array(device.utf8)) == nil)
+    }
+    await enrolled.runner.keys.stop()
+  }
+
+  @Test func withoutARuleThereIsNoEnterpriseAttestation() async throws {
+    let enrolled = try await Enrolled()
+    #expect(try await enrolled.option("ep") == nil)
+    // CTAP2_ERR_INVALID_SUBCOMMAND
+    #expect(await enrolled.enableEnterpriseAttestation() == 0x3e)
     await enrolled.runner.keys.stop()
   }
 

@@ -40,7 +40,7 @@ def randomness():
 def programs():
     """Where the programs were built; COUNTERSIGN_PROGRAMS names another build."""
     folder = Path(os.environ.get("COUNTERSIGN_PROGRAMS", ROOT / ".build" / "release")).resolve()
-    for name in ("countersign", "countersign-hid", "countersignd"):
+    for name in ("countersign", "countersign-bench", "countersign-hid", "countersignd"):
         assert (folder / name).exists(), f"{folder / name} is missing: make build"
     return folder
 

@@ -9,15 +9,18 @@ import pytest
 import webauthn
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from fido2.attestation import Attestation, verify_x509_chain
+from fido2.ctap2 import Config
 from fido2.mds3 import MetadataStatement
 from fido2.webauthn import AttestationObject
+from jsonschema import Draft202012Validator
 from webauthn.helpers import bytes_to_base64url
 from webauthn.helpers.exceptions import InvalidRegistrationResponse
 from webauthn.helpers.structs import AttestationConveyancePreference, AttestationFormat
 
 from conftest import short_folder
-from harness import ME, Daemon, SoftwareTPM, ctap2, sha256
+from harness import ME, Daemon, SoftwareTPM, ctap2, sha256, status_of
 
 RP_ID = "deploy.example.com"
 RULES = [
@@ -26,8 +29,17 @@ RULES = [
         "callers": [{"user": ME}],
         "relyingParties": ["*"],
         "operations": ["register", "authenticate", "manage"],
-    }
+    },
+    {
+        "name": "our own",
+        "callers": [{"user": ME}],
+        "relyingParties": ["ours.example.com"],
+        "operations": ["register", "authenticate"],
+        "attestation": ["packed", "none"],
+        "enterpriseAttestation": True,
+    },
 ]
+OURS = "ours.example.com"
 
 
 class Maker:
@@ -136,21 +148,23 @@ def world(programs):
         runner.stop()
 
 
-def creation(formats: list[str]) -> tuple[bytes, str]:
+def creation(
+    formats: list[str], rp_id: str = RP_ID, conveyance=AttestationConveyancePreference.DIRECT
+) -> tuple[bytes, str]:
     options = webauthn.generate_registration_options(
-        rp_id=RP_ID, rp_name="R", user_name="deploy", attestation=AttestationConveyancePreference.DIRECT
+        rp_id=rp_id, rp_name="R", user_name="deploy", attestation=conveyance
     )
     members = json.loads(webauthn.options_to_json(options))
     members["attestationFormats"] = formats
     return options.challenge, json.dumps(members)
 
 
-def verify_by_py_webauthn(challenge: bytes, response: str, root: bytes):
+def verify_by_py_webauthn(challenge: bytes, response: str, root: bytes, rp_id: str = RP_ID):
     return webauthn.verify_registration_response(
         credential=response,
         expected_challenge=challenge,
-        expected_rp_id=RP_ID,
-        expected_origin=f"https://{RP_ID}",
+        expected_rp_id=rp_id,
+        expected_origin=f"https://{rp_id}",
         pem_root_certs_bytes_by_fmt={AttestationFormat.TPM: [root], AttestationFormat.PACKED: [root]},
     )
 
@@ -195,6 +209,73 @@ def test_verifiers_that_we_did_not_write_accept_it(world, folder, form):
     assert "none of those that are accepted" in runner.run(*words, status=7).stderr
 
 
+def leaf(response: str) -> x509.Certificate:
+    attested = AttestationObject(webauthn.base64url_to_bytes(json.loads(response)["response"]["attestationObject"]))
+    return x509.load_der_x509_certificate(attested.att_stmt["x5c"][0])
+
+
+def test_a_rule_chooses_the_format(world):
+    _, _, authority, runner, *_ = world
+    challenge, options = creation(["tpm"], OURS)
+    response = runner.run("register", standard_input=options).stdout
+    assert verify_by_py_webauthn(challenge, response, authority.root(), OURS).fmt == "packed"
+    explained = runner.run("policy", "explain", "--user", str(ME), "--rp-id", OURS, "--operation", "register",
+                           "--config", str(runner.daemon.configuration)).stdout
+    assert "attestation packed or none, enterpriseAttestation" in explained
+
+
+def test_enterprise_attestation(programs):
+    """By python-fido2's Config and by our own register: the device is named where a rule says so, and asked for."""
+    with short_folder() as folder:
+        authority = Authority(folder / "ca", programs)
+        maker = Maker(folder / "maker")
+        runner = Runner(folder / "runner", programs, maker.make(folder / "tpm"))
+        authority.trust(maker)
+        try:
+            words = ["attestation", "enroll", "--ca", str(authority.folder), "--days", "30"]
+            words += ["--passphrase-file", str(authority.passphrase)]
+            runner.run(*words, "--admin-socket", str(runner.daemon.admin_socket))
+            device = json.loads(authority.run("list", "--json"))["issued"][-1]["endorsementKey"]
+
+            def make(ctap, rp_id: str, mode: int | None = None):
+                challenge = os.urandom(32)
+                response = ctap.make_credential(
+                    challenge, {"id": rp_id, "name": "R"}, {"id": b"u", "name": "n"},
+                    [{"type": "public-key", "alg": -7}], enterprise_attestation=mode,
+                )
+                if response.fmt == "packed":
+                    Attestation.for_type("packed")().verify(response.att_stmt, response.auth_data, challenge)
+                names = x509.load_der_x509_certificate(response.att_stmt["x5c"][0]).subject
+                return response, [name.value for name in names.get_attributes_for_oid(NameOID.SERIAL_NUMBER)]
+
+            ctap = ctap2(runner.daemon.socket)
+            assert ctap.info.options["ep"] is False and 1 in ctap.info.authenticator_config_commands
+            assert status_of(lambda: make(ctap, OURS, 1)) == 0x02  # CTAP1_ERR_INVALID_PARAMETER
+            Config(ctap).enable_enterprise_attestation()
+            assert ctap.get_info().options["ep"] is True
+            for mode in (1, 2):
+                response, named = make(ctap, OURS, mode)
+                assert response.ep_att is True and response.fmt == "packed" and named == [device]
+                response, named = make(ctap, RP_ID, mode)
+                assert not response.ep_att and named == []
+            response, named = make(ctap, OURS)
+            assert not response.ep_att and named == []
+            assert status_of(lambda: make(ctap, OURS, 3)) == 0x2C  # CTAP2_ERR_INVALID_OPTION
+
+            for conveyance, expected in (("ENTERPRISE", [device]), ("DIRECT", [])):
+                challenge, options = creation([], OURS, AttestationConveyancePreference[conveyance])
+                printed = runner.run("register", standard_input=options).stdout
+                assert verify_by_py_webauthn(challenge, printed, authority.root(), OURS).fmt == "packed"
+                names = leaf(printed).subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
+                assert [name.value for name in names] == expected
+            # It survives a restart, and ends with a reset.
+            runner.daemon.stop()
+            runner.daemon.start()
+            assert ctap2(runner.daemon.socket).info.options["ep"] is True
+        finally:
+            runner.stop()
+
+
 def test_everybody_refuses_another_root(world, programs, folder):
     _, _, _, runner, *_ = world
     other = Authority(folder / "other", programs)
@@ -229,7 +310,7 @@ def test_a_revoked_runner_is_refused(programs):
             words += ["--root", str(authority.folder / "ca.pem"), "--crl", str(authority.folder / "ca.crl")]
             runner.run(*words, standard_input=response)
             issued = json.loads(authority.run("list", "--json"))["issued"]
-            assert [one["format"] for one in issued] == ["tpm", "packed"]
+            assert [one["format"] for one in issued] == ["tpm", "packed", "enterprise"]
             authority.run("revoke", issued[0]["serialNumber"])
             assert "a certificate is revoked" in runner.run(*words, standard_input=response, status=7).stderr
             # What was put into service survives a restart of the daemon.
@@ -283,25 +364,81 @@ def test_a_tpm_without_a_certificate_must_be_on_the_list(programs, folder):
         runner.stop()
 
 
-# What the FIDO Metadata Statement 3.0 requires of a FIDO2 authenticator, and of which type.
-REQUIRED = {
-    "aaguid": str,
-    "attachmentHint": list,
-    "attestationRootCertificates": list,
-    "attestationTypes": list,
-    "authenticationAlgorithms": list,
-    "authenticatorGetInfo": dict,
-    "authenticatorVersion": int,
-    "description": str,
-    "keyProtection": list,
-    "legalHeader": str,
-    "matcherProtection": list,
-    "protocolFamily": str,
-    "publicKeyAlgAndEncodings": list,
-    "schema": int,
-    "tcDisplay": list,
-    "upv": list,
-    "userVerificationDetails": list,
+def texts(*words: str) -> dict:
+    return {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": list(words)}}
+
+
+NUMBER = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}
+SMALL = {"type": "integer", "minimum": 0, "maximum": 2**16 - 1}
+# FIDO Metadata Statement 3.0, section 3, as far as it is about FIDO2 authenticators without a display, with the words of the
+# FIDO Registry of Predefined Values. There is no schema of the FIDO Alliance's to be had here: this one is written after
+# the text.
+METADATA_SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": [
+        "aaguid", "attachmentHint", "attestationRootCertificates", "attestationTypes", "authenticationAlgorithms",
+        "authenticatorGetInfo", "authenticatorVersion", "description", "keyProtection", "legalHeader",
+        "matcherProtection", "protocolFamily", "publicKeyAlgAndEncodings", "schema", "tcDisplay", "upv",
+        "userVerificationDetails",
+    ],
+    "properties": {
+        "aaguid": {"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
+        "attachmentHint": texts(
+            "internal", "external", "wired", "wireless", "nfc", "bluetooth", "network", "ready", "wifi_direct"),
+        "attestationRootCertificates": {
+            "type": "array", "minItems": 1, "items": {"type": "string", "pattern": "^[0-9A-Za-z+/]+=*$"}},
+        "attestationTypes": texts("basic_full", "basic_surrogate", "ecdaa", "attca", "anonca", "none"),
+        "authenticationAlgorithms": texts(
+            "secp256r1_ecdsa_sha256_raw", "secp384r1_ecdsa_sha384_raw", "rsassa_pkcsv15_sha256_raw"),
+        "authenticatorGetInfo": {"type": "object", "required": ["versions", "aaguid"]},
+        "authenticatorVersion": NUMBER,
+        "cryptoStrength": SMALL,
+        "description": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[ -~]+$"},
+        "isFreshUserVerificationRequired": {"type": "boolean"},
+        "isKeyRestricted": {"type": "boolean"},
+        "keyProtection": {
+            **texts("software", "hardware", "tee", "secure_element", "remote_handle"),
+            "not": {"allOf": [{"contains": {"const": "software"}}, {"contains": {"enum": ["hardware", "tee", "secure_element"]}}]},
+        },
+        "legalHeader": {"type": "string", "pattern": "^https://fidoalliance.org/metadata/"},
+        "matcherProtection": {**texts("software", "tee", "on_chip"), "maxItems": 1},
+        "protocolFamily": {"const": "fido2"},
+        "publicKeyAlgAndEncodings": {"const": ["cose"]},
+        "schema": {"const": 3},
+        "tcDisplay": {"const": []},
+        "upv": {
+            "type": "array",
+            "minItems": 1,
+            "uniqueItems": True,
+            "items": {
+                "type": "object", "additionalProperties": False, "required": ["major", "minor"],
+                "properties": {"major": SMALL, "minor": SMALL},
+            },
+        },
+        "userVerificationDetails": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["userVerificationMethod"],
+                    "properties": {
+                        "userVerificationMethod": {"enum": ["presence_internal", "passcode_external", "passcode_internal", "none"]},
+                        "caDesc": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["base", "minLength"],
+                            "properties": {"base": SMALL, "minLength": SMALL, "maxRetries": SMALL, "blockSlowdown": SMALL},
+                        },
+                    },
+                },
+            },
+        },
+    },
 }
 
 
@@ -310,7 +447,11 @@ def test_the_metadata_statement_is_one(world):
     words = ["attestation", "metadata", "--root", str(authority.folder / "ca.pem")]
     printed = runner.run(*words, "--admin-socket", str(runner.daemon.admin_socket)).stdout
     members = json.loads(printed)
-    assert {name: type(members[name]) for name in REQUIRED} == REQUIRED
+    Draft202012Validator.check_schema(METADATA_SCHEMA)
+    validator = Draft202012Validator(METADATA_SCHEMA)
+    assert not [error.message for error in validator.iter_errors(members)]
+    for name in METADATA_SCHEMA["required"]:
+        assert not validator.is_valid({key: value for key, value in members.items() if key != name}), name
     statement = MetadataStatement.from_dict(members)
     ctap = ctap2(runner.daemon.socket)
     with ctap.device:

@@ -77,6 +77,9 @@ def test_a_tpm_that_has_gone(make_daemon, software_tpm):
     report = status(daemon)["tpm"]
     assert report["lockout"]["locked"] is False and report["lockout"]["limit"] > 0
     assert report["freeTransientSlots"] > 0 and report["freePersistentSlots"] > 0
+    # A software TPM of this test's own has been reset once, by its start.
+    assert report["resetCount"] >= 0 and report["restartCount"] == 0 and isinstance(report["clockSafe"], bool)
+    assert report["freeCounterSlots"] >= 0
     assert report["ownerAuthorization"] is False and report["reconnections"] == 0
     software_tpm.stop()
     ctap = ctap2(daemon.socket)

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 INSTALLED = {
     "etc/countersign/countersign.json": 0o644,
     "usr/local/bin/countersign": 0o755,
+    "usr/local/libexec/countersign/countersign-bench": 0o755,
     "usr/local/sbin/countersign-hid": 0o755,
     "usr/local/sbin/countersignd": 0o755,
     "usr/local/lib/systemd/system/countersign-hid.service": 0o644,
@@ -84,7 +85,7 @@ def test_the_installed_tree(programs, folder):
 def test_what_is_installed_runs_alone(programs, folder):
     """Swift's own libraries are inside; what is linked is what Debian has packages for."""
     install(programs, folder / "root")
-    for program in ("bin/countersign", "sbin/countersign-hid", "sbin/countersignd"):
+    for program in ("bin/countersign", "libexec/countersign/countersign-bench", "sbin/countersign-hid", "sbin/countersignd"):
         file = folder / "root" / "usr/local" / program
         dynamic = subprocess.run(["readelf", "--dynamic", file], capture_output=True, text=True, check=True).stdout
         needed = re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic)

@@ -22,6 +22,7 @@ PACKAGED = {
     "lib/udev/rules.d/72-countersign.rules",
     "usr/bin/countersign",
     "usr/lib/sysusers.d/countersign.conf",
+    "usr/libexec/countersign/countersign-bench",
     "usr/sbin/countersign-hid",
     "usr/sbin/countersignd",
     "usr/share/bash-completion/completions/countersign",

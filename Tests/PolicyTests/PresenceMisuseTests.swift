@@ -49,6 +49,7 @@ struct PresenceMisuseTests {
         func recognises(_ caller: Caller, _ operation: Operation) -> Bool { true }
         func verifies(_ caller: Caller) -> Bool { true }
         func bindsClaims(_ caller: Caller) -> Bool { false }
+        var offersEnterpriseAttestation: Bool { false }
         func explain(_ inquiry: Inquiry, at moment: Moment) -> Explanation { fatalError() }
         var ruleNames: Set<String> { [] }
         func foresee(_ inquiry: Inquiry) throws(Refusal) -> Prospect { throw Refusal(reason: "") }

@@ -13,6 +13,10 @@ struct Assertion {
   var challenge: [UInt8] = Array(1...32)
   var origin = "https://login.example.com"
   var crossOrigin = false
+  var topOrigin: String?
+  var clientData: [UInt8]?
+  var expectedChallenge: [UInt8] = Array(1...32)
+  var policy = RelyingPartyPolicy()
   var relyingPartyID = "example.com"
   var flags: AuthenticatorDataFlags = [.up]
   var counter: UInt32 = 8
@@ -29,9 +33,11 @@ struct Assertion {
   }
 
   func verify() throws -> CredentialRecord {
-    let clientData = CollectedClientData(
-      type: type, challenge: challenge, origin: origin, crossOrigin: crossOrigin
-    ).serialized()
+    let clientData =
+      clientData
+      ?? CollectedClientData(
+        type: type, challenge: challenge, origin: origin, crossOrigin: crossOrigin, topOrigin: topOrigin
+      ).serialized()
     let data = AuthenticatorData(
       relyingPartyIDHash: SHA256.hash([UInt8](relyingPartyID.utf8)), flags: flags, signatureCounter: counter
     ).encoded()
@@ -40,11 +46,12 @@ struct Assertion {
       signature: key.sign(data + SHA256.hash(clientData)), userHandle: userHandle, authenticatorAttachment: "platform")
     spoilResponse(&response)
     var options = try PublicKeyCredentialRequestOptionsJSON(
-      parsing: [UInt8]("{\"challenge\":\"\(Base64URL.encode(Array(1...32)))\",\"rpId\":\"example.com\"}".utf8))
+      parsing: [UInt8]("{\"challenge\":\"\(Base64URL.encode(expectedChallenge))\",\"rpId\":\"example.com\"}".utf8))
     options.allowCredentials = allowCredentials.map { .init(id: $0) }
     options.userVerification = userVerification
     return try AssertionVerifier.verify(
-      response, of: options, by: record, origin: "https://login.example.com", relyingPartyID: expectedRelyingPartyID)
+      response, of: options, by: record, origin: "https://login.example.com", relyingPartyID: expectedRelyingPartyID,
+      under: policy)
   }
 
   static func failure(_ change: (inout Assertion) -> Void) -> VerificationError? {
@@ -80,6 +87,58 @@ struct Assertion {
       Assertion.failure { $0.origin = "http://login.example.com" }
         == .origin(expected: "https://login.example.com", found: "http://login.example.com"))
     #expect(Assertion.failure { $0.crossOrigin = true } == .crossOrigin)
+    #expect(Assertion.failure { $0.topOrigin = "https://login.example.com" } == .crossOrigin)
+    #expect(
+      Assertion.failure { $0.clientData = [UInt8]("{}".utf8) }
+        == .clientData(JSONInputError(keyPath: "type", expected: "a string", found: "nothing")))
+    for bytes: [UInt8] in [[], [0xff], Array("[]".utf8), Array("{".utf8)] {
+      #expect {
+        var assertion = try Assertion()
+        assertion.clientData = bytes
+        _ = try assertion.verify()
+      } throws: {
+        if case VerificationError.clientData = $0 { true } else { false }
+      }
+    }
+  }
+
+  /// Section 7.2 steps 13 and 14, under a policy that knows frames and other origins.
+  @Test func acceptsTheOriginsOfThePolicy() {
+    func failure(_ policy: RelyingPartyPolicy, _ change: (inout Assertion) -> Void) -> VerificationError? {
+      Assertion.failure {
+        $0.policy = policy
+        change(&$0)
+      }
+    }
+    let others = RelyingPartyPolicy(otherOrigins: ["https://sub.example.com"])
+    #expect(failure(others) { $0.origin = "https://sub.example.com" } == nil)
+    let framed = RelyingPartyPolicy(topOrigins: ["https://example.net"])
+    #expect(
+      failure(framed) {
+        $0.crossOrigin = true
+        $0.topOrigin = "https://example.net"
+      } == nil)
+    #expect(
+      failure(framed) {
+        $0.crossOrigin = true
+        $0.topOrigin = "https://example.org"
+      } == .topOrigin("https://example.org"))
+    let bound = RelyingPartyPolicy(requiresDeviceBound: true)
+    #expect(failure(bound) { _ in } == nil)
+    #expect(
+      failure(bound) {
+        $0.flags = [.up, .be]
+        $0.record.backupEligible = true
+      } == .notDeviceBound)
+  }
+
+  /// Section 13.4.3.
+  @Test func refusesShortChallenges() {
+    #expect(
+      Assertion.failure {
+        $0.challenge = Array(1...15)
+        $0.expectedChallenge = Array(1...15)
+      } == .challengeTooShort(15))
   }
 
   @Test func refusesOtherRelyingParties() {

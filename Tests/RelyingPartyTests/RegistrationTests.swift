@@ -147,6 +147,13 @@ struct Registration {
     #expect(
       Registration.failure { $0.clientData = [UInt8]("{}".utf8) }
         == .clientData(JSONInputError(keyPath: "type", expected: "a string", found: "nothing")))
+    for bytes: [UInt8] in [[], [0xff], Array("[]".utf8), Array("{".utf8)] {
+      #expect {
+        try Registration(clientData: bytes).verify()
+      } throws: {
+        if case VerificationError.clientData = $0 { true } else { false }
+      }
+    }
   }
 
   @Test func refusesOtherRelyingParties() {

@@ -1,3 +1,4 @@
+import Attestation
 import Authenticator
 import Secrets
 import TPM
@@ -34,8 +35,22 @@ import Testing
     secret: WrappedObject(publicArea: [1, 2, 3], privateArea: [UInt8](repeating: 4, count: 200)),
     auditKey: WrappedObject(publicArea: [5, 6], privateArea: [UInt8](repeating: 8, count: 100)), firstAnchor: 77)
 
+  private var former: FormerDevice {
+    FormerDevice(
+      parentHandle: sealed.parentHandle, parentName: sealed.parentName, indices: sealed.indices,
+      auditKey: [UInt8](repeating: 5, count: 91), firstAnchor: 1 << 40, anchor: .max, sequence: 3,
+      hash: [UInt8](repeating: 6, count: 32))
+  }
+
   @Test func recordsComeBack() {
-    for record in [DeviceRecord.sealed(sealed), .provisioning(sealed.indices)] {
+    var bound = sealed
+    bound.boot = BootPolicy(
+      x: [UInt8](repeating: 1, count: 32), y: [UInt8](repeating: 2, count: 32), pcrs: [4],
+      reference: [UInt8](repeating: 3, count: 32))
+    for record in [
+      DeviceRecord.sealed(sealed), .sealed(bound), .provisioning(sealed.indices), .decommissioning(bound),
+      .removing(former), .decommissioned(former),
+    ] {
       #expect(DeviceRecord.decode(record.encoded()) == record)
     }
     let object = WrappedObject(publicArea: [1], privateArea: [])
@@ -44,8 +59,14 @@ import Testing
 
   /// Truncated, lengthened and random records: a value or nil, never a trap.
   @Test func otherBytesAreNoRecord() {
-    let bytes = DeviceRecord.sealed(sealed).encoded()
-    for count in 0..<bytes.count { #expect(DeviceRecord.decode(Array(bytes.prefix(count))) == nil) }
+    var bound = sealed
+    bound.boot = BootPolicy(
+      x: [UInt8](repeating: 1, count: 32), y: [UInt8](repeating: 2, count: 32), pcrs: [4],
+      reference: [UInt8](repeating: 3, count: 32))
+    let bytes = DeviceRecord.sealed(bound).encoded()
+    for bytes in [bytes, DeviceRecord.removing(former).encoded()] {
+      for count in 0..<bytes.count { #expect(DeviceRecord.decode(Array(bytes.prefix(count))) == nil) }
+    }
     #expect(DeviceRecord.decode(bytes + [0]) == nil)
     var random = SeededGenerator()
     print("seed \(random.seed)")
@@ -62,15 +83,20 @@ import Testing
     let tag = [UInt8](repeating: 0xaa, count: 32)
     let indices = IndexPlaces(counter: 0x0180_C5AB, retries: 0x0180_C5CD, anchor: 0x0180_C5EF, tag: tag)
     let indicesHex = "0180c5ab" + "0180c5cd" + "0180c5ef" + "0020" + tag.hex
-    #expect(DeviceRecord.provisioning(indices).encoded().hex == "43534452" + "03" + "01" + indicesHex)
-    let device = SealedDevice(
+    #expect(DeviceRecord.provisioning(indices).encoded().hex == "43534452" + "04" + "01" + indicesHex)
+    var device = SealedDevice(
       parentHandle: 0x8100_0001, parentName: [1], indices: indices,
       secret: WrappedObject(publicArea: [4], privateArea: [5]),
       auditKey: WrappedObject(publicArea: [6], privateArea: [7]), firstAnchor: 0x0102_0304_0506_0708)
     #expect(
       DeviceRecord.sealed(device).encoded().hex
-        == "43534452" + "03" + "02" + "81000001" + "000101" + indicesHex + "000104" + "000105" + "000106" + "000107"
-        + "0102030405060708")
+        == "43534452" + "04" + "02" + "81000001" + "000101" + indicesHex + "000104" + "000105" + "000106" + "000107"
+        + "0102030405060708" + "00")
+    let numbers = [UInt8](repeating: 0xbb, count: 32)
+    device.boot = BootPolicy(x: numbers, y: tag, pcrs: [0, 7, 23], reference: numbers)
+    #expect(
+      DeviceRecord.sealed(device).encoded().hex.hasSuffix(
+        "0102030405060708" + "01" + "0020" + numbers.hex + "0020" + tag.hex + "00800081" + "0020" + numbers.hex))
   }
 
   /// A record that somebody has made up must not name whatever has no policy.

@@ -20,7 +20,7 @@ extension Bench {
       board: StatusBoard(connection: .tcti(fixture.tcti)), log: .silent, clock: ManualTime())
     let sealed = try sealedDevice()
     try device.require(ParentIdentity(handle: sealed.parentHandle, name: sealed.parentName))
-    return try device.unseal(sealed)
+    return try device.unseal(sealed, through: nil)
   }
 
   /// Removes one of our indices, and does what `define` does, with a session of the owner's.

@@ -1,3 +1,4 @@
+import Attestation
 import Authenticator
 import Crypto
 import Platform
@@ -59,14 +60,15 @@ struct Bench {
   let log: LogBook
 
   static func start(
-    _ fixture: SoftwareTPMFixture? = nil, records: MemoryRecords = MemoryRecords(),
-    resourceManager: Bool? = nil, limits: TPMKeyStoreLimits = TPMKeyStoreLimits(),
+    _ fixture: SoftwareTPMFixture? = nil, records: MemoryRecords = MemoryRecords(), boot: BootBinding = .unchanged,
+    approvals: [BootApproval] = [], resourceManager: Bool? = nil, limits: TPMKeyStoreLimits = TPMKeyStoreLimits(),
     clock: any Timekeeper = SystemTime()
   ) async throws -> Bench {
     let fixture = try fixture ?? SoftwareTPMFixture()
     let log = LogBook()
     let (store, secret) = try await TPMKeyStore.start(
-      connection: .tcti(fixture.tcti), records: records, allowSoftware: true, resourceManager: resourceManager,
+      connection: .tcti(fixture.tcti), records: records, allowSoftware: true, boot: boot, approvals: approvals,
+      resourceManager: resourceManager,
       log: log.logger, limits: limits, clock: clock)
     return Bench(fixture: fixture, records: records, store: store, secret: secret, log: log)
   }
@@ -97,11 +99,13 @@ func caller(_ connection: UInt64, user: UInt32 = 1000) -> Caller {
 }
 
 /// A presence as policy gives it.
-func presence(_ operation: Policy.Operation, relyingParty: String = "example.com") throws -> Presence {
+func presence(
+  _ operation: Policy.Operation, relyingParty: String = "example.com", _ terms: Terms = Terms()
+) throws -> Presence {
   let rules = try RuleBook([
     Rule(
       name: "test", callers: [CallerPattern(user: 1000)], relyingParties: [.any],
-      operations: [.register, .authenticate, .reset])
+      operations: [.register, .authenticate, .reset], terms: terms)
   ])
   var ledger = Ledger()
   return try ledger.admit(
@@ -134,10 +138,13 @@ enum Command {
   static let unseal: UInt32 = 0x15E
   static let flush: UInt32 = 0x165
   static let nvReadPublic: UInt32 = 0x169
+  static let policyAuthorize: UInt32 = 0x16A
+  static let policyAuthValue: UInt32 = 0x16B
   static let readPublic: UInt32 = 0x173
-  static let testParms: UInt32 = 0x18A
   static let startSession: UInt32 = 0x176
   static let capability: UInt32 = 0x17A
+  static let policyPCR: UInt32 = 0x17F
+  static let testParms: UInt32 = 0x18A
 }
 
 /// Where each of these commands stands, as `failOnce` wants it: the command, and how many of the same come before.

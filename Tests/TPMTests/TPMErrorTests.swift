@@ -26,6 +26,15 @@ import Testing
   }
 
   /// Not TPM_RC_SUCCESS + 1, which decodes to something about "version 1.2".
+  @Test(arguments: [
+    ("TPM2_PolicyPCR", 0x1C4, true), ("TPM2_PolicyPCR", 0x0B_01C4, true), ("TPM2_PolicyPCR", 0x084, true),
+    ("TPM2_Sign", 0x128, true), ("TPM2_Unseal", 0x0B_0128, true), ("TPM2_Sign", 0x1C4, false),
+    ("TPM2_PolicyPCR", 0x101, false), ("TPM2_PolicyPCR", 0x07_0084, false), ("TPM2_PolicyPCR", 0x1D5, false),
+  ])
+  func anotherBootIsToldApart(operation: String, code: UInt32, expected: Bool) {
+    #expect(TPMError(operation: operation, code: code).isOfAnotherBoot == expected)
+  }
+
   @Test func ourOwnErrorsSayWhatTheyMean() {
     let malformed = TPMError.malformedResponse("TPM2_Sign")
     #expect(malformed.description == "TPM2_Sign: esapi:Response is malformed (0x70011)")

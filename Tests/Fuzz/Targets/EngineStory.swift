@@ -208,8 +208,8 @@ final class EngineStory {
     port.fail(at: 1 + script.choice(8))
     if port === audit.faults { witness.auditMayFail = true }
     let error = script.choice(of: [
-      KeyStoreError.unavailable("injected"), .failed("injected"), .busy, .cancelled, .counterExhausted,
-      .unsupportedAlgorithm,
+      KeyStoreError.unavailable("injected"), .failed("injected"), .bootState("injected"), .busy, .cancelled,
+      .counterExhausted, .unsupportedAlgorithm,
     ])
     let keys = keys
     try executor.get { await keys.fail(with: error) }

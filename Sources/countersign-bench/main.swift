@@ -1,0 +1,4 @@
+import Benchmarking
+import Glibc
+
+exit(BenchProgram.run(Array(CommandLine.arguments.dropFirst())))
