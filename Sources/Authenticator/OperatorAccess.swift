@@ -79,6 +79,40 @@ extension AuthenticatorEngine {
     return try await change(id, "credential.rename", for: caller) { $0.label = label.isEmpty ? nil : label }
   }
 
+  /// Gives a credential's key a persistent handle of the TPM, or takes it away. Recorded when it is done, or has failed:
+  /// nothing is signed with it.
+  ///
+  /// - Parameters:
+  ///   - isPinned: whether it shall have one
+  ///   - id: the credential ID
+  ///   - caller: on the operator's socket
+  ///   - apply: does it
+  /// - Returns: the credential; nil where there is none with this ID
+  /// - Throws: ``OperatorRefusal``
+  package func setPinned(
+    _ isPinned: Bool, of id: [UInt8], for caller: Caller,
+    by apply: (CredentialKey) async throws(KeyStoreError) -> Void
+  ) async throws(OperatorRefusal) -> Credential? {
+    let presence = try permit(caller)
+    try enter()
+    defer { gate.leave() }
+    do throws(Failure) {
+      guard let credential = try await find(id) else { return nil }
+      let draft = managementDraft(presence, isPinned ? "credential.pin" : "credential.unpin", credential, caller)
+      do throws(KeyStoreError) {
+        try await apply(credential.key)
+      } catch {
+        let failure = Failure(error)
+        _ = await fail(draft, failure)
+        throw failure
+      }
+      await recordQuietly(draft)
+      return credential
+    } catch {
+      throw OperatorRefusal(description: error.reason)
+    }
+  }
+
   /// Changes what is the operator's of a credential. What is so already is neither written nor recorded.
   private func change(
     _ id: [UInt8], _ detail: String, for caller: Caller, _ apply: (inout Credential) -> Void

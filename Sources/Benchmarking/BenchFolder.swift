@@ -58,7 +58,8 @@ struct BenchFolder {
   func remove(program: String) throws {
     if let tcti, isThere(path + "/state/credentials.db") {
       do {
-        try BenchFolder.undefine(try indices(program, tcti), tcti)
+        let defined = try defined(program, tcti)
+        try BenchFolder.undefine(defined.indices, pins: defined.pins, tcti)
       } catch {
         throw BenchFailure(
           "the TPM may still hold what the run has defined there (\(error)): when it can be reached, "
@@ -75,19 +76,26 @@ struct BenchFolder {
 
   /// What the daemon says that it has defined. Where an earlier one was killed while it set the TPM up, this one begins
   /// anew, and removes what that one had defined.
-  private func indices(_ program: String, _ tcti: String) throws -> [UInt32] {
+  private func defined(_ program: String, _ tcti: String) throws -> DaemonStatus {
     let setup = DaemonSetup(
       program: program, folder: path, tcti: tcti, stateDirectory: path + "/state", auditLog: path + "/audit.jsonl")
     // A signal that ended the run does not end this.
     let daemon = try DaemonProcess(setup, Interruption())
     defer { daemon.stop() }
-    let indices = try daemon.status().indices
-    guard indices.count == 3 else { throw BenchFailure("the daemon does not say which NV indices are its own") }
-    return indices
+    let status = try daemon.status()
+    guard status.indices.count == 3 else {
+      throw BenchFailure("the daemon does not say which NV indices are its own")
+    }
+    return status
   }
 
-  private static func undefine(_ indices: [UInt32], _ tcti: String) throws {
+  private static func undefine(_ indices: [UInt32], pins: [UInt32], _ tcti: String) throws {
     var tpm = try TPMContext(tcti: tcti)
+    for handle in pins {
+      try tpm.withSession(saltedWith: nil, encrypting: []) { tpm, session throws(TPMError) in
+        try tpm.removePersistent(at: handle, session: session)
+      }
+    }
     for index in indices {
       try tpm.withSession(saltedWith: nil, encrypting: []) { tpm, session throws(TPMError) in
         try tpm.undefineIndex(index, session: session)

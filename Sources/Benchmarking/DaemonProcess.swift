@@ -132,6 +132,8 @@ struct DaemonStatus {
   var isSoftware = false
   /// NV indices that it has defined in the TPM.
   var indices: [UInt32] = []
+  /// Persistent handles of keys that it has pinned.
+  var pins: [UInt32] = []
 
   init(_ members: [String: JSONValue]) {
     if case .object(let log) = members["auditLog"] {
@@ -142,8 +144,12 @@ struct DaemonStatus {
     func text(_ name: String) -> String? { if case .string(let text) = tpm[name] { text } else { nil } }
     self.tpm = [text("manufacturer"), text("vendor"), text("kind")].compactMap(\.self).joined(separator: ", ")
     isSoftware = text("kind") != "hardware"
-    indices = ["counterIndex", "retryIndex", "anchorIndex"].compactMap { name in
-      text(name).flatMap { UInt32($0.hasPrefix("0x") ? String($0.dropFirst(2)) : $0, radix: 16) }
+    func number(_ text: String) -> UInt32? {
+      UInt32(text.hasPrefix("0x") ? String(text.dropFirst(2)) : text, radix: 16)
+    }
+    indices = ["counterIndex", "retryIndex", "anchorIndex"].compactMap { text($0).flatMap(number) }
+    if case .object(let pinned) = tpm["pins"], case .array(let handles) = pinned["handles"] {
+      pins = handles.compactMap { if case .string(let text) = $0 { number(text) } else { nil } }
     }
   }
 }

@@ -8,6 +8,10 @@ package enum CredentialChange: Sendable {
   case enable
   /// Keeps it, enabled, beside the credential that takes its place.
   case keepBeside
+  /// Gives its key a persistent handle of the TPM.
+  case pin
+  /// Takes that away.
+  case unpin
   /// Gives it the operator's own name; none where it is empty.
   case rename(String)
 }
@@ -124,6 +128,8 @@ package struct AdminClient {
     case .disable: request["request"] = "disableCredential"
     case .enable: request["request"] = "enableCredential"
     case .keepBeside: request["request"] = "setCredentialOutgoing"
+    case .pin: request["request"] = "pinCredential"
+    case .unpin: request["request"] = "unpinCredential"
     case .rename(let label):
       request["request"] = "renameCredential"
       request["label"] = .string(label)

@@ -16,6 +16,8 @@ enum Command: String, CaseIterable {
   case credentialDisable = "credential disable"
   case credentialEnable = "credential enable"
   case credentialRename = "credential rename"
+  case credentialPin = "credential pin"
+  case credentialUnpin = "credential unpin"
   case pinSet = "pin set"
   case pinChange = "pin change"
   case pinStatus = "pin status"
@@ -62,7 +64,8 @@ enum Command: String, CaseIterable {
     case .credentialList: [.relyingPartyID, .userName, .json, .output, .adminSocket, .timeout]
     case .credentialShow: [.json, .output, .adminSocket, .timeout]
     case .credentialDelete: [.yes, .json, .output, .adminSocket, .timeout]
-    case .credentialDisable, .credentialEnable: [.json, .output, .adminSocket, .timeout]
+    case .credentialDisable, .credentialEnable, .credentialPin, .credentialUnpin:
+      [.json, .output, .adminSocket, .timeout]
     case .credentialRename: [.label, .json, .output, .adminSocket, .timeout]
     case .pinSet: [.pinFile, .pinCredential, .adminSocket, .socket, .timeout]
     case .pinChange:
@@ -115,7 +118,8 @@ enum Command: String, CaseIterable {
   /// What it takes besides options.
   var operandName: String? {
     switch self {
-    case .credentialShow, .credentialDelete, .credentialDisable, .credentialEnable, .credentialRename:
+    case .credentialShow, .credentialDelete, .credentialDisable, .credentialEnable, .credentialRename,
+      .credentialPin, .credentialUnpin:
       "credential ID"
     case .policyCheck: "file"
     case .grantRevoke: "grant ID"
@@ -166,6 +170,8 @@ enum Command: String, CaseIterable {
     case .credentialDisable: "cannot disable the credential"
     case .credentialEnable: "cannot enable the credential"
     case .credentialRename: "cannot rename the credential"
+    case .credentialPin: "cannot pin the credential's key"
+    case .credentialUnpin: "cannot unpin the credential's key"
     case .pinSet: "cannot set the PIN"
     case .pinChange: "cannot change the PIN"
     case .pinStatus: "cannot get the PIN's status"
@@ -214,6 +220,8 @@ enum Command: String, CaseIterable {
     case .credentialDisable: try Commands.disableCredential(context)
     case .credentialEnable: try Commands.enableCredential(context)
     case .credentialRename: try Commands.renameCredential(context)
+    case .credentialPin: try Commands.pinCredential(context)
+    case .credentialUnpin: try Commands.unpinCredential(context)
     case .pinSet: try Commands.setPIN(context)
     case .pinChange: try Commands.changePIN(context)
     case .pinStatus: try Commands.pinStatus(context)
@@ -264,7 +272,7 @@ enum CommandGroup: String {
     case .attestation: ["request", "respond", "install", "enroll", "metadata"]
     case .boot: ["key", "show", "allow", "install"]
     case .authority: ["init", "issue", "list", "revoke", "crl"]
-    case .credential: ["list", "show", "delete", "disable", "enable", "rename"]
+    case .credential: ["list", "show", "delete", "disable", "enable", "rename", "pin", "unpin"]
     case .pin: ["set", "change", "status"]
     case .verify: ["registration", "assertion"]
     case .policy: ["check", "explain"]

@@ -50,6 +50,16 @@ func enableCredential(_ context: CommandContext) throws(CommandFailure) {
   try change(.enable, "enabled", context)
 }
 
+/// `countersign credential pin`.
+func pinCredential(_ context: CommandContext) throws(CommandFailure) {
+  try change(.pin, "pinned", context)
+}
+
+/// `countersign credential unpin`.
+func unpinCredential(_ context: CommandContext) throws(CommandFailure) {
+  try change(.unpin, "unpinned", context)
+}
+
 /// `countersign credential rename`.
 func renameCredential(_ context: CommandContext) throws(CommandFailure) {
   guard let label = context.arguments[.label] else {
@@ -130,7 +140,8 @@ private func confirm(_ credential: [String: JSONValue], _ context: CommandContex
 
 /// What matters most, first; everything else follows by name.
 private let order = [
-  "id", "label", "state", "rpId", "rpIdHash", "rpName", "userName", "userDisplayName", "userHandle", "discoverable",
+  "id", "label", "state", "pinned", "rpId", "rpIdHash", "rpName", "userName", "userDisplayName", "userHandle",
+  "discoverable",
   "createdAt",
   "algorithm", "publicKey", "credProtect", "extensions", "signatureCounter", "bootState",
 ]
@@ -155,10 +166,11 @@ private func text(of value: JSONValue) -> String {
 }
 
 private func listing(of credentials: [JSONValue]) -> Listing {
-  var listing = Listing(columns: ["ID", "STATE", "RP ID", "USER NAME", "LABEL", "DISCOVERABLE", "CREATED"])
+  var listing = Listing(columns: ["ID", "STATE", "PINNED", "RP ID", "USER NAME", "LABEL", "DISCOVERABLE", "CREATED"])
   for case .object(let credential) in credentials {
     let cells = ["userName", "label", "discoverable", "createdAt"].map { credential[$0].map(text) ?? "-" }
-    listing.add(["id", "state"].map { credential[$0].map(text) ?? "-" } + [relyingParty(of: credential)] + cells)
+    listing.add(
+      ["id", "state", "pinned"].map { credential[$0].map(text) ?? "-" } + [relyingParty(of: credential)] + cells)
   }
   return listing
 }

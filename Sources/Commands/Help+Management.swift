@@ -94,6 +94,8 @@ extension Help {
            countersign credential disable ID [OPTION]...
            countersign credential enable ID [OPTION]...
            countersign credential rename ID --label TEXT [OPTION]...
+           countersign credential pin ID [OPTION]...
+           countersign credential unpin ID [OPTION]...
 
     Shows, changes and removes the credentials that the daemon keeps, discoverable or
     not. For root and the daemon's own user. See countersign credential list --help and
@@ -107,8 +109,9 @@ extension Help {
   static let credentialList = """
     Usage: countersign credential list [OPTION]...
 
-    Lists the credentials in the order of their making: ID, state, RP ID, user name,
-    the operator's label, whether discoverable, time of creation.
+    Lists the credentials in the order of their making: ID, state, who has pinned its
+    key (operator or use), RP ID, user name, the operator's label, whether
+    discoverable, time of creation.
 
     Options:
       --rp-id ID           only those of this RP ID
@@ -209,6 +212,42 @@ extension Help {
 
     Example:
       sudo countersign credential rename 5Hs0rCmLRXqoR1S0dGX4Pw --label "old runner"
+
+    """
+
+  static let credentialPin = """
+    Usage: countersign credential pin ID [OPTION]...
+
+    Gives the credential's key a persistent handle of the TPM, so that signing with it
+    is one TPM command behind the kernel's resource manager too. It stays until
+    countersign credential unpin, or until the credential is disabled or removed; no
+    busier key takes its place. Costs two of the writes in tpm.pins.burst. ID is as for
+    countersign credential show. Exit status 4: there is none.
+
+    Options:
+      --json               print the credential as a JSON object
+      --out FILE           write to FILE, not to standard output
+    \(operatorOptions)
+
+    Example:
+      sudo countersign credential pin 5Hs0rCmLRXqoR1S0dGX4Pw
+
+    """
+
+  static let credentialUnpin = """
+    Usage: countersign credential unpin ID [OPTION]...
+
+    Takes the credential's key out of its persistent handle. It signs all the same, and
+    may be pinned again by use. ID is as for countersign credential show. Exit
+    status 4: there is none.
+
+    Options:
+      --json               print the credential as a JSON object
+      --out FILE           write to FILE, not to standard output
+    \(operatorOptions)
+
+    Example:
+      sudo countersign credential unpin 5Hs0rCmLRXqoR1S0dGX4Pw
 
     """
 

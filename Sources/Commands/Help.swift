@@ -18,6 +18,8 @@ enum Help {
     case .credentialDisable: credentialDisable
     case .credentialEnable: credentialEnable
     case .credentialRename: credentialRename
+    case .credentialPin: credentialPin
+    case .credentialUnpin: credentialUnpin
     case .pinSet: pinSet
     case .pinChange: pinChange
     case .pinStatus: pinStatus
@@ -73,6 +75,8 @@ enum Help {
       credential disable    have one of them sign nothing, until it is enabled
       credential enable     have it sign again
       credential rename     give one of them a label of the operator's own
+      credential pin        give its key a place of its own in the TPM
+      credential unpin      take that away
       pin set               set the authenticator's PIN (for the operator)
       pin change            change it
       pin status            show how many attempts are left, and more

@@ -144,6 +144,8 @@ extension SourceFile {
       settings.tpm = .software(directory: try checkedPath(directory, "tpm.softwareDirectory"))
     }
     settings.allowSoftwareTPM = document.tpm?.allowSoftware ?? settings.allowSoftwareTPM
+    settings.resourceManager = document.tpm?.resourceManager ?? settings.resourceManager
+    try applyPins(to: &settings.pins)
     if let socket = document.socket { settings.socket = try checkedSocket(socket, "socket") }
     if let mode = document.socketMode { settings.socketMode = try checkedMode(mode, "socketMode") }
     if let socket = document.adminSocket { settings.adminSocket = try checkedSocket(socket, "adminSocket") }

@@ -44,9 +44,11 @@ struct TPMEntry: Decodable {
   var softwareDirectory: String?
   var pcrs: [Double]?
   var approvalKey: String?
+  var resourceManager: Bool?
+  var pins: PinsEntry?
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case tcti, allowSoftware, softwareDirectory, pcrs, approvalKey
+    case tcti, allowSoftware, softwareDirectory, pcrs, approvalKey, resourceManager, pins
   }
 
   init(from decoder: any Decoder) throws {
@@ -56,6 +58,28 @@ struct TPMEntry: Decodable {
     softwareDirectory = try container.optional(.softwareDirectory)
     pcrs = try container.optional(.pcrs)
     approvalKey = try container.optional(.approvalKey)
+    resourceManager = try container.optional(.resourceManager)
+    pins = try container.optional(.pins)
+  }
+}
+
+/// Hot keys at persistent handles.
+struct PinsEntry: Decodable {
+  var handles: String?
+  var count: Double?
+  var writesPerDay: Double?
+  var burst: Double?
+
+  enum CodingKeys: String, CodingKey, CaseIterable {
+    case handles, count, writesPerDay, burst
+  }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
+    handles = try container.optional(.handles)
+    count = try container.optional(.count)
+    writesPerDay = try container.optional(.writesPerDay)
+    burst = try container.optional(.burst)
   }
 }
 

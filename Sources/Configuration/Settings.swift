@@ -19,6 +19,9 @@ package struct Settings: Equatable, Sendable {
   package var allowSoftwareTPM = false
   /// To what boots of the machine the device secret is to be bound.
   package var boot = BootBinding.unchanged
+  /// Whether a resource manager stands before the TPM; nil: as `tpm` says.
+  package var resourceManager: Bool?
+  package var pins = PinConfiguration()
   package var socket = "/run/countersign/ctap.sock"
   /// Permissions of `socket`, where systemd does not pass one: who may ask at all; the rules say who gets an answer.
   package var socketMode: UInt32 = 0o660
@@ -34,6 +37,20 @@ package struct Settings: Equatable, Sendable {
   package var rules = RuleBook.empty
   /// Whose tokens of jobs are believed.
   package var issuers: [TokenIssuer] = []
+
+  package init() {}
+}
+
+/// Hot keys at persistent handles; nil where the key store's own default holds.
+package struct PinConfiguration: Equatable, Sendable {
+  /// Persistent handles that may be used.
+  package var handles: ClosedRange<UInt32>?
+  /// Keys that may be pinned at the same time.
+  package var count: Int?
+  /// Writes to non-volatile memory in 24 hours, in the long run.
+  package var writesPerDay: Int?
+  /// Writes that may come at once.
+  package var burst: Int?
 
   package init() {}
 }

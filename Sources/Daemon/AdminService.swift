@@ -4,6 +4,7 @@ internal import Configuration
 internal import FoundationEssentials
 internal import Platform
 internal import Policy
+internal import TPMKeyStore
 internal import Transports
 internal import WebAuthn
 
@@ -83,6 +84,8 @@ struct AdminService: FrameService {
   let grants: JobGrants
   let executables: ExecutableDigests
   /// nil in tests that have none.
+  var keys: TPMKeyStore?
+  /// nil in tests that have none.
   var attestation: AttestationKeeper?
   /// The same.
   var boot: BootDesk?
@@ -128,10 +131,10 @@ struct AdminService: FrameService {
       case "metrics": return encode(Metrics(metrics: await metrics(await engine.tally)))
       case "credentials":
         let (page, next) = try await engine.credentials(after: request.after, limit: Self.pageCount, for: caller)
-        return encode(CredentialPage(credentials: page.map(CredentialReport.init), next: next))
+        return encode(CredentialPage(credentials: page.map(report), next: next))
       case "credential":
         let found = try await engine.credential(id: try credentialID(request), for: caller)
-        return encode(OneCredential(credential: found.map(CredentialReport.init)))
+        return encode(OneCredential(credential: found.map(report)))
       case "grantCreate":
         guard let members = request.grant else { throw AdminProblem(error: "the key \"grant\" is missing") }
         return encode(try await grants.create(try grantRequest(members), by: caller))
@@ -142,7 +145,7 @@ struct AdminService: FrameService {
       case "explain": return .data(JSONValue.object(try await explain(payload)).serialized())
       case "deleteCredential":
         let removed = try await engine.removeCredential(id: try credentialID(request), for: caller)
-        return encode(OneCredential(credential: removed.map(CredentialReport.init)))
+        return encode(OneCredential(credential: removed.map(report)))
       case "attestationRequest":
         return encode(FileAnswer(try await enrolment().request(for: caller)))
       case "attestationRespond":
@@ -157,10 +160,12 @@ struct AdminService: FrameService {
       case "disableCredential": return try await answer(.disabled, to: request, for: caller)
       case "enableCredential": return try await answer(.enabled, to: request, for: caller)
       case "setCredentialOutgoing": return try await answer(.outgoing, to: request, for: caller)
+      case "pinCredential": return try await answer(isPinned: true, to: request, for: caller)
+      case "unpinCredential": return try await answer(isPinned: false, to: request, for: caller)
       case "renameCredential":
         guard let label = request.label else { throw AdminProblem(error: "the key \"label\" is missing") }
         let renamed = try await engine.setLabel(label, of: try credentialID(request), for: caller)
-        return encode(OneCredential(credential: renamed.map(CredentialReport.init)))
+        return encode(OneCredential(credential: renamed.map(report)))
       default:
         return encode(
           AdminProblem(error: "unknown request \(quoted(request.request)): client and daemon differ in version"))
@@ -246,7 +251,27 @@ struct AdminService: FrameService {
     _ state: CredentialState, to request: Request, for caller: Caller
   ) async throws -> FrameReply {
     let changed = try await engine.setState(state, of: try credentialID(request), for: caller)
-    return encode(OneCredential(credential: changed.map(CredentialReport.init)))
+    return encode(OneCredential(credential: changed.map(report)))
+  }
+
+  private func answer(
+    isPinned: Bool, to request: Request, for caller: Caller
+  ) async throws -> FrameReply {
+    guard let keys else { throw AdminProblem(error: "this daemon pins no keys") }
+    let changed = try await engine.setPinned(isPinned, of: try credentialID(request), for: caller) {
+      key throws(KeyStoreError) in
+      if isPinned { try await keys.pin(key) } else { try await keys.unpin(key.binding) }
+    }
+    return encode(OneCredential(credential: changed.map(report)))
+  }
+
+  /// With what the TPM has of it.
+  private func report(_ credential: Credential) -> CredentialReport {
+    var report = CredentialReport(credential)
+    if let pin = keys?.status.pins?.pins.first(where: { $0.binding == credential.key.binding }) {
+      report.pinned = pin.byOperator ? "operator" : "use"
+    }
+    return report
   }
 
   private func credentialID(_ request: Request) throws(AdminProblem) -> [UInt8] {

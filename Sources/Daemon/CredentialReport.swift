@@ -33,6 +33,8 @@ struct CredentialReport: Codable, Equatable {
   var bootState: String?
   /// `enabled`, `outgoing` (being rotated) or `disabled`.
   var state: String
+  /// `operator` or `use`, where its key stands at a persistent handle of the TPM: who has decided that.
+  var pinned: String?
   /// The operator's own name for it.
   var label: String?
   /// RFC 3339, UTC.

@@ -153,7 +153,10 @@ actor Decommissioning {
       await parts.grants?.stop()
       parts.keys.retire()
       try await parts.engine.retire()
-    case .disable: _ = try await parts.engine.disableEverything(for: caller)
+    case .disable:
+      _ = try await parts.engine.disableEverything(for: caller)
+      // As long as there is an authorization for it, and the record is there.
+      try await parts.keys.freePins()
     case .list: try await writeList(for: caller)
     case .attestation: try DecommissionFiles.remove(parts.stateDirectory + "/attestation.json")
     case .record: try await endLog(for: caller)

@@ -75,6 +75,15 @@ enum MetricsText {
         "countersign_tpm_anchor_increments", "Increments of the audit log's anchor since the device was set up.",
         Int(clamping: writes.auditAnchor))
     }
+    if let pins = status.pins {
+      text.gauge("countersign_tpm_pinned_keys", "Keys at persistent handles of the TPM.", pins.pins.count)
+      text.gauge(
+        "countersign_tpm_pin_writes_left", "Writes to the TPM's non-volatile memory that pins may cost now.",
+        pins.writesLeft)
+      text.counter(
+        "countersign_tpm_pin_writes", "Writes to the TPM's non-volatile memory for pins, ever.",
+        Int(clamping: pins.writes))
+    }
     text.counter("countersign_tpm_errors", "Errors of the TPM or of the way to it.", status.errors)
     text.counter("countersign_tpm_reconnections", "Times that the TPM was lost and had again.", status.reconnections)
   }

@@ -94,6 +94,15 @@ final class RunningDaemon: Sendable {
       return nil
     }
     try await database.unlock(with: secret)
+    await keys.keepPins(in: database, PinSettings(loaded.settings.pins), log: logger) { binding in
+      do {
+        guard let found = try await database.credential(id: binding.credentialID) else { return false }
+        return found.key.binding == binding && found.state != .disabled
+      } catch {
+        // A store that fails is no reason to wear the TPM.
+        return true
+      }
+    }
     if own == nil {
       let sockets = try OwnSockets(beside: passed, loaded.settings)
       passed += try sockets.passed()
@@ -124,7 +133,8 @@ final class RunningDaemon: Sendable {
     try await TPMKeyStore.open(
       connection: connection(settings), records: database,
       ownerAuthorization: try ServiceCredential.read("owner-authorization"),
-      allowSoftware: settings.allowSoftwareTPM, boot: settings.boot, approvals: await keeper.approvals, log: logger)
+      allowSoftware: settings.allowSoftwareTPM, boot: settings.boot, approvals: await keeper.approvals,
+      resourceManager: settings.resourceManager, log: logger)
   }
 
   private init(
@@ -172,7 +182,7 @@ final class RunningDaemon: Sendable {
       loop: loop,
       service: AdminService(
         owner: geteuid(), group: settings.adminGroup, engine: engine, grants: grants,
-        executables: executables, attestation: attestation, boot: desk,
+        executables: executables, keys: keys, attestation: attestation, boot: desk,
         decommissioning: decommissioning,
         status: { [report, decommissioning] in
           var status = await report.make()
@@ -298,5 +308,15 @@ extension AuditFile {
         time: SystemTime().unixMilliseconds, outcome: outcome, operation: operation, connection: 0, user: geteuid(),
         group: getegid(), process: getpid(), reason: reason))
     try? await ticket.durable()
+  }
+}
+
+extension PinSettings {
+  init(_ configuration: PinConfiguration) {
+    self.init()
+    handles = configuration.handles ?? handles
+    count = configuration.count ?? count
+    writesPerDay = configuration.writesPerDay ?? writesPerDay
+    burst = configuration.burst ?? burst
   }
 }

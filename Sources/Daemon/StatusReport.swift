@@ -44,6 +44,9 @@ struct StatusReport: Codable, Equatable {
     /// nil until the device secret is open.
     var nvWrites: NVWrites?
     var loadedKeys: Int
+    /// Whether a resource manager stands before the TPM, so that nothing stays loaded.
+    var resourceManager: Bool?
+    var pins: Pins?
     /// Requests waiting for the TPM.
     var queue: Int
     /// How often the connection to it was lost and had again.
@@ -64,6 +67,22 @@ struct StatusReport: Codable, Equatable {
     var restartCount: UInt32?
     /// Whether the TPM vouches that its clock has never repeated a value.
     var clockSafe: Bool?
+  }
+
+  /// Keys at persistent handles.
+  struct Pins: Codable, Equatable {
+    /// How many there are.
+    var count: Int
+    /// How many there may be.
+    var limit: Int
+    /// Their handles, in hexadecimal.
+    var handles: [String]
+    /// Writes to non-volatile memory that may be made for them now.
+    var writesLeft: Int
+    /// Those ever made or paid for.
+    var writes: UInt64
+    /// Why the last change was not made.
+    var problem: String?
   }
 
   struct AuditLog: Codable, Equatable {

@@ -90,6 +90,12 @@ final class StatusReporter: Sendable {
             signatureCounter: $0.signatureCounter, auditAnchor: $0.auditAnchor, retryRecord: $0.retryRecord)
         },
         loadedKeys: status.loadedKeys,
+        resourceManager: status.isBehindResourceManager,
+        pins: status.pins.map { pins in
+          StatusReport.Pins(
+            count: pins.pins.count, limit: pins.limit, handles: pins.pins.compactMap { handleText($0.handle) },
+            writesLeft: pins.writesLeft, writes: pins.writes, problem: pins.problem)
+        },
         queue: status.queueLength,
         reconnections: status.reconnections,
         lockout: condition.map {

@@ -132,8 +132,10 @@ extension OpenTPM {
         let known = loaded.use(binding, object)
         let reference = if let known { known } else { try load(object, binding) }
         do throws(TPMError) {
-          return try context.sign(
+          let signature = try context.sign(
             digest, with: reference, scheme: scheme, authorization: authorization.bytes, in: approved)
+          if swapsContexts { evictAll() }
+          return signature
         } catch {
           switch error.kind {
           case .connectionLost, .retry, .lockout, .failureMode, .objectMemory, .sessionMemory: break

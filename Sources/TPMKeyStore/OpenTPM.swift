@@ -11,6 +11,8 @@ final class OpenTPM {
   let algorithms: [COSEAlgorithm]
   /// Whether others cannot have objects or sessions in the TPM while this connection stands (no resource manager).
   private let isExclusive: Bool
+  /// Whether each command costs a save and a load of whatever is loaded (a resource manager): nothing stays loaded then.
+  let swapsContexts: Bool
   /// Transient objects that we may have loaded while a command with the storage root key runs.
   private let slots: Int
   private let log: Logger
@@ -18,13 +20,18 @@ final class OpenTPM {
   private var parent: TPMReference?
   /// Of those NV indices that this connection has looked at.
   private var indices: [UInt32: TPMReference] = [:]
+  /// Of those persistent keys that this connection has looked at, by handle.
+  private var pins: [UInt32: (reference: TPMReference, name: [UInt8])] = [:]
 
   /// - Parameters:
   ///   - context: the connection
-  ///   - isExclusive: whether no resource manager stands before the TPM
+  ///   - isExclusive: whether nobody else's objects can be in the TPM
+  ///   - swapsContexts: whether a resource manager stands before the TPM
   ///   - log: for the operator
   /// - Throws: ``TPMError``
-  init(_ context: consuming TPMContext, isExclusive: Bool, log: Logger) throws(TPMError) {
+  init(
+    _ context: consuming TPMContext, isExclusive: Bool, swapsContexts: Bool, log: Logger
+  ) throws(TPMError) {
     identity = try context.identity()
     var algorithms: [COSEAlgorithm] = []
     for (kind, algorithm) in [(TPMKeyKind.eccP256, COSEAlgorithm.es256), (.eccP384, .es384), (.rsa2048, .rs256)] {
@@ -32,10 +39,10 @@ final class OpenTPM {
     }
     self.algorithms = algorithms
     let room = try context.transientSlots()
-    // The resource manager swaps all of our objects around every command, so that each costs time: few there.
-    // Without one, a command with the storage root key needs a slot for it beside the object that it works on.
+    // A command with the storage root key needs a slot for it beside the object that it works on.
     slots = isExclusive ? min(max(room.available, room.minimum, 2), 17) : 3
     self.isExclusive = isExclusive
+    self.swapsContexts = swapsContexts
     self.log = log
     self.context = context
   }
@@ -107,11 +114,56 @@ final class OpenTPM {
     }
     let reference = try load(object, binding)
     do throws(TPMError) {
-      return try context.sign(digest, with: reference, scheme: scheme, authorization: authorization.bytes)
+      let signature = try context.sign(digest, with: reference, scheme: scheme, authorization: authorization.bytes)
+      if swapsContexts { evictAll() }
+      return signature
     } catch {
       evict { $0.reference == reference }
       throw error
     }
+  }
+
+  /// Signs with a persistent key: one command where this connection has looked at the handle before.
+  ///
+  /// - Returns: nil where the handle does not hold the key, or the TPM would not sign with it there
+  /// - Throws: ``TPMError``
+  func sign(
+    _ digest: [UInt8], at pin: StandingPin, scheme: TPMSignatureScheme, authorization: SharedSecret
+  ) throws(TPMError) -> TPMSignature? {
+    let reference: TPMReference
+    if let known = pins[pin.handle], known.name == pin.name {
+      reference = known.reference
+    } else {
+      guard let found = try context.reference(to: pin.handle) else { return nil }
+      guard try context.name(of: found) == pin.name else {
+        context.forget(found)
+        return nil
+      }
+      rememberPin(found, name: pin.name, at: pin.handle)
+      reference = found
+    }
+    do throws(TPMError) {
+      return try withMemory { () throws(TPMError) in
+        try context.sign(digest, with: reference, scheme: scheme, authorization: authorization.bytes)
+      }
+    } catch {
+      forgetPin(at: pin.handle)
+      switch error.kind {
+      case .connectionLost, .retry, .lockout, .failureMode, .notStarted: throw error
+      default: return nil
+      }
+    }
+  }
+
+  /// The handle is going to hold something else.
+  func forgetPin(at handle: UInt32) {
+    if let known = pins.removeValue(forKey: handle) { context.forget(known.reference) }
+  }
+
+  /// What stands at the handle has this Name.
+  func rememberPin(_ reference: TPMReference, name: [UInt8], at handle: UInt32) {
+    forgetPin(at: handle)
+    pins[handle] = (reference, name)
   }
 
   func load(_ object: WrappedObject, _ binding: KeyBinding) throws(TPMError) -> TPMReference {

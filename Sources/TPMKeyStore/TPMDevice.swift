@@ -29,6 +29,7 @@ final class TPMDevice {
   private let connection: TPMConnection
   private let software: SoftwareTPM?
   private let ownerAuthorization: SharedSecret?
+  private let swapsContexts: Bool
   let board: StatusBoard
   let log: Logger
   private let clock: any Timekeeper
@@ -44,9 +45,10 @@ final class TPMDevice {
   private var lastError = KeyStoreError.unavailable("the TPM has not been connected to yet")
 
   init(
-    connection: TPMConnection, software: SoftwareTPM?, ownerAuthorization: SharedSecret?, board: StatusBoard,
-    log: Logger, clock: any Timekeeper
+    connection: TPMConnection, software: SoftwareTPM?, ownerAuthorization: SharedSecret?, swapsContexts: Bool,
+    board: StatusBoard, log: Logger, clock: any Timekeeper
   ) {
+    self.swapsContexts = swapsContexts
     self.connection = connection
     self.software = software
     self.ownerAuthorization = ownerAuthorization
@@ -180,7 +182,8 @@ final class TPMDevice {
     let context = try connect()
     let tpm: OpenTPM
     do throws(TPMError) {
-      tpm = try OpenTPM(context, isExclusive: connection.isExclusive, log: log)
+      tpm = try OpenTPM(
+        context, isExclusive: connection.isExclusive, swapsContexts: swapsContexts, log: log)
       if let ownerAuthorization {
         try tpm.withContext { context throws(TPMError) in
           try context.setOwnerAuthorization(ownerAuthorization.bytes)
@@ -283,6 +286,9 @@ extension TPMConnection: CustomStringConvertible {
         || (tctiName == "device" && configuration.contains("/tpm") && !configuration.contains("/tpmrm"))
     }
   }
+
+  /// Whether a resource manager stands before the TPM: where there is no telling, there may be one.
+  var hasResourceManager: Bool { !isExclusive }
 
   private var tctiName: String {
     guard case .tcti(let configuration) = self else { return "" }

@@ -17,19 +17,20 @@ extension TPMKeyStore {
     case former(FormerKeyStore)
   }
 
-  /// As ``open(connection:records:ownerAuthorization:allowSoftware:boot:approvals:log:limits:clock:)``, for those who do
-  /// not wait.
+  /// As ``open(connection:records:ownerAuthorization:allowSoftware:boot:approvals:resourceManager:log:limits:clock:)``,
+  /// for those who do not wait.
   ///
   /// - Returns: the key store, and the secret that the store needs
   /// - Throws: ``KeyStoreError``, with a text for the operator
   package static func start(
     connection: TPMConnection, records: any DeviceRecordStore, ownerAuthorization: consuming SecretBytes? = nil,
-    allowSoftware: Bool, boot: BootBinding = .unchanged, approvals: [BootApproval] = [], log: Logger,
-    limits: TPMKeyStoreLimits = TPMKeyStoreLimits(), clock: any Timekeeper = SystemTime()
+    allowSoftware: Bool, boot: BootBinding = .unchanged, approvals: [BootApproval] = [],
+    resourceManager: Bool? = nil, log: Logger, limits: TPMKeyStoreLimits = TPMKeyStoreLimits(),
+    clock: any Timekeeper = SystemTime()
   ) async throws(KeyStoreError) -> (store: TPMKeyStore, secret: DeviceSecret) {
     let opening = try await open(
       connection: connection, records: records, ownerAuthorization: ownerAuthorization, allowSoftware: allowSoftware,
-      boot: boot, approvals: approvals, log: log, limits: limits, clock: clock)
+      boot: boot, approvals: approvals, resourceManager: resourceManager, log: log, limits: limits, clock: clock)
     switch opening {
     case .open(let store, let secret): return (store, secret)
     case .waiting(let store, let reason):
@@ -53,6 +54,7 @@ extension TPMKeyStore {
   ///   - allowSoftware: whether a software TPM will do
   ///   - boot: to what boots the device secret is to be bound; once it is in hand it is bound so
   ///   - approvals: of boots
+  ///   - resourceManager: whether one stands before the TPM; nil: as the connection says
   ///   - log: for the operator
   ///   - limits: bounds of the queue and of patience
   ///   - clock: for patience, and for the pauses between attempts to connect
@@ -60,19 +62,23 @@ extension TPMKeyStore {
   /// - Throws: ``KeyStoreError``, with a text for the operator
   package static func open(
     connection: TPMConnection, records: any DeviceRecordStore, ownerAuthorization: consuming SecretBytes? = nil,
-    allowSoftware: Bool, boot: BootBinding = .unchanged, approvals: [BootApproval] = [], log: Logger,
-    limits: TPMKeyStoreLimits = TPMKeyStoreLimits(), clock: any Timekeeper = SystemTime()
+    allowSoftware: Bool, boot: BootBinding = .unchanged, approvals: [BootApproval] = [],
+    resourceManager: Bool? = nil, log: Logger, limits: TPMKeyStoreLimits = TPMKeyStoreLimits(),
+    clock: any Timekeeper = SystemTime()
   ) async throws(KeyStoreError) -> Opening {
     let board = StatusBoard(connection: connection)
     let software: SoftwareTPM? =
       if case .software(let directory) = connection { try SoftwareTPM(directory: directory) } else { nil }
     let owner: SharedSecret?
     if let ownerAuthorization { owner = SharedSecret(ownerAuthorization) } else { owner = nil }
+    let swapsContexts = resourceManager ?? connection.hasResourceManager
+    board.update { $0.isBehindResourceManager = swapsContexts }
     let thread: TPMThread
     do throws(SystemError) {
       thread = try TPMThread(limits: limits.thread, clock: clock, interrupt: { software?.kill() }) {
         TPMDevice(
-          connection: connection, software: software, ownerAuthorization: owner, board: board, log: log, clock: clock)
+          connection: connection, software: software, ownerAuthorization: owner, swapsContexts: swapsContexts,
+          board: board, log: log, clock: clock)
       }
     } catch {
       throw .unavailable("\(error)")

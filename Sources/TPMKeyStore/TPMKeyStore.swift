@@ -32,6 +32,9 @@ package struct TPMKeyStoreLimits: Sendable {
 package final class TPMKeyStore: KeyStore {
   let thread: TPMThread
   let board: StatusBoard
+  let pins = PinBoard()
+  /// nil until ``keepPins(in:_:isLiving:)``.
+  let keeper = Lock<PinKeeper?>(nil)
   let device: SealedDevice
   package let auditKey: AuditKey
   let anchorIndex: NVIndex
@@ -135,16 +138,19 @@ package final class TPMKeyStore: KeyStore {
     let gate = try gate(of: object)
     let signature = try await thread.perform(for: caller.workSource) { [self] device throws(KeyStoreError) in
       try check(era)
-      return try device.withTPM { tpm throws in
-        if let gate {
-          return try tpm.sign(
+      if let gate {
+        return try device.withTPM { tpm throws in
+          try tpm.sign(
             digest, with: object, binding: key.binding, scheme: key.algorithm.scheme, authorization: authorization,
             through: gate)
         }
-        return try tpm.sign(
-          digest, with: object, binding: key.binding, scheme: key.algorithm.scheme, authorization: authorization)
       }
+      return try device.sign(
+        digest, with: object, binding: key.binding, scheme: key.algorithm.scheme, authorization: authorization,
+        pins: pins)
     }
+    // A key with a policy costs its sessions anyway.
+    if gate == nil, let keeper = keeper.withLock({ $0 }) { keeper.note(key.binding, object) }
     return signature.encoded
   }
 
@@ -187,6 +193,7 @@ package final class TPMKeyStore: KeyStore {
       device.evict { bindings.contains($0.binding) }
     } orElse: {
     }
+    if let keeper = keeper.withLock({ $0 }) { await keeper.forget(bindings) }
   }
 
   /// The counter's values begin again with it: every credential that has seen one has gone when it is adopted.
@@ -235,6 +242,7 @@ package final class TPMKeyStore: KeyStore {
       device.evict { _ in true }
     } orElse: {
     }
+    if let keeper = keeper.withLock({ $0 }) { await keeper.forget(nil) }
   }
 
   package var secret: DeviceSecret { currentEra.payload.secret }

@@ -1,3 +1,5 @@
+package import Authenticator
+
 /// What the operator should know of the TPM at this moment.
 package struct TPMStatus: Equatable, Sendable {
   /// Whether the TPM is hardware, or why it is taken for software.
@@ -29,6 +31,10 @@ package struct TPMStatus: Equatable, Sendable {
   /// What this device has written to the TPM's non-volatile memory; nil until the device secret is open.
   package var writes: NVWrites?
   package var loadedKeys: Int
+  /// Whether each command would cost a save and a load of whatever is loaded, so that nothing stays loaded.
+  package var isBehindResourceManager = false
+  /// Keys at persistent handles, and what that may still cost; nil until ``TPMKeyStore/keepPins(in:_:isLiving:)``.
+  package var pins: PinStatus?
   /// Requests that wait for the TPM.
   package var queueLength: Int
   /// How often the TPM had to be reconnected to since the start.
@@ -46,6 +52,27 @@ package struct NVWrites: Equatable, Sendable {
   package var auditAnchor: UInt64 = 0
   /// Writes of the PIN's retry record since the daemon's start; the TPM does not count them.
   package var retryRecord: UInt64 = 0
+}
+
+/// The keys at persistent handles.
+package struct PinStatus: Equatable, Sendable {
+  package struct Pin: Equatable, Sendable {
+    package let binding: KeyBinding
+    package let handle: UInt32
+    /// Whether the operator has pinned it, so that no other takes its place.
+    package let byOperator: Bool
+  }
+
+  /// By handle.
+  package var pins: [Pin] = []
+  /// Keys that may be pinned at the same time.
+  package var limit = 0
+  /// Writes to non-volatile memory that may be made for pins now; one pin costs two.
+  package var writesLeft = 0
+  /// Those ever made or paid for.
+  package var writes: UInt64 = 0
+  /// Why the last change was not made; nil where it was.
+  package var problem: String?
 }
 
 /// What the TPM says of its own state, for the operator.

@@ -73,12 +73,12 @@ import WebAuthn
     #expect(server.requests.map { $0["after"] } == [nil, 2, 4])
     #expect(
       transcript.outputText == """
-        ID                      STATE    RP ID                       USER NAME  LABEL  DISCOVERABLE  CREATED
-        AQEBAQEBAQEBAQEBAQEBAQ  enabled  example.com                 deploy     -      yes           2026-11-20T00:00:00Z
-        AgICAgICAgICAgICAgICAg  enabled  example.com                 o?ther     -      yes           2026-11-20T00:00:00Z
-        AwMDAwMDAwMDAwMDAwMDAw  enabled  sha256:00ff00ff00ff00ff...  x          -      yes           2026-11-20T00:00:00Z
-        BAQEBAQEBAQEBAQEBAQEBA  enabled  other.example               deploy     -      yes           2026-11-20T00:00:00Z
-        BQUFBQUFBQUFBQUFBQUFBQ  enabled  example.com                 deploy     -      yes           2026-11-20T00:00:00Z
+        ID                      STATE    PINNED  RP ID                       USER NAME  LABEL  DISCOVERABLE  CREATED
+        AQEBAQEBAQEBAQEBAQEBAQ  enabled  -       example.com                 deploy     -      yes           2026-11-20T00:00:00Z
+        AgICAgICAgICAgICAgICAg  enabled  -       example.com                 o?ther     -      yes           2026-11-20T00:00:00Z
+        AwMDAwMDAwMDAwMDAwMDAw  enabled  -       sha256:00ff00ff00ff00ff...  x          -      yes           2026-11-20T00:00:00Z
+        BAQEBAQEBAQEBAQEBAQEBA  enabled  -       other.example               deploy     -      yes           2026-11-20T00:00:00Z
+        BQUFBQUFBQUFBQUFBQUFBQ  enabled  -       example.com                 deploy     -      yes           2026-11-20T00:00:00Z
 
         """)
   }
@@ -90,7 +90,7 @@ import WebAuthn
       transcript.files["l.json"]
         == JSONValue.object(["credentials": .array([Self.credential(1), Self.credential(5)])]).serialized() + [0x0a])
     #expect(transcript.run("credential list --rp-id nobody.example") == .done)
-    #expect(transcript.outputText == "ID  STATE  RP ID  USER NAME  LABEL  DISCOVERABLE  CREATED\n")
+    #expect(transcript.outputText == "ID  STATE  PINNED  RP ID  USER NAME  LABEL  DISCOVERABLE  CREATED\n")
   }
 
   @Test func refusesPagesWithoutEnd() {

@@ -290,6 +290,13 @@ private let mistakes: [Mistake] = [
   Mistake("{ audit: { rotateAfter: '0GB' } }", ":1:12: audit.rotateAfter: \"0GB\" is not a size: "),
   Mistake("{ audit: { keep: 0 } }", ":1:12: audit.keep: this is not a limit that can be kept: write a whole"),
   Mistake("{ audit: { rotate: '1MB' } }", ":1:12: audit.rotate: there is no such key: "),
+  Mistake(
+    "{ tpm: { pins: { handles: '0x81000000-0x81800000' } } }",
+    ":1:18: tpm.pins.handles: \"0x81000000-0x81800000\" is not a range of the owner's persistent handles: write one such"
+  ),
+  Mistake("{ tpm: { pins: { handles: '0x81000005-0x81000004' } } }", ":1:18: tpm.pins.handles: "),
+  Mistake("{ tpm: { pins: { handles: '0x81000005' } } }", ":1:18: tpm.pins.handles: "),
+  Mistake("{ tpm: { pins: { count: 65 } } }", ":1:18: tpm.pins.count: this is not a limit that can be kept: write a"),
   Mistake("{ log: { level: 'verbose' } }", ":1:10: log.level: there is no level \"verbose\": write one of \"error\", "),
   Mistake("{ log: { level: 'warn' } }", ":1:10: log.level: there is no level \"warn\": write \"warning\""),
 ]

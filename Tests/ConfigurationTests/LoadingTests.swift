@@ -90,7 +90,8 @@ struct LoadingTests {
     let settings = try loader.load(
       folder.write(
         """
-        { tpm: { tcti: 'swtpm:path=/x', allowSoftware: true }, socket: '/a', adminSocket: '/b', adminGroup: 6, stateDirectory: '/c',
+        { tpm: { tcti: 'swtpm:path=/x', allowSoftware: true, resourceManager: true,
+                 pins: { handles: '0x81000100-0x8100010F', count: 2, writesPerDay: 0, burst: 3 } }, socket: '/a', adminSocket: '/b', adminGroup: 6, stateDirectory: '/c',
           auditLog: '/d', limits: { connections: 7, credentials: 0x10 }, log: { level: 'debug' },
           audit: { rotateAfter: '100MB', keep: 5, signAfterRecords: 10, signAfterSeconds: 20, journal: false },
           rules: [{ name: 'r', callers: [{ user: 5 }, { group: '6' }, { user: '0' }], relyingParties: ['*'],
@@ -98,6 +99,9 @@ struct LoadingTests {
         """)
     ).settings
     var expected = Settings()
+    expected.resourceManager = true
+    expected.pins.handles = 0x8100_0100...0x8100_010F
+    (expected.pins.count, expected.pins.writesPerDay, expected.pins.burst) = (2, 0, 3)
     expected.tpm = .tcti("swtpm:path=/x")
     expected.allowSoftwareTPM = true
     expected.audit.rotateAfter = 100_000_000

@@ -16,7 +16,7 @@ extension Bench {
   /// As who can read the state folder and use the TPM can have it.
   func payload() throws -> SealedPayload {
     let device = TPMDevice(
-      connection: .tcti(fixture.tcti), software: nil, ownerAuthorization: nil,
+      connection: .tcti(fixture.tcti), software: nil, ownerAuthorization: nil, swapsContexts: false,
       board: StatusBoard(connection: .tcti(fixture.tcti)), log: .silent, clock: ManualTime())
     let sealed = try sealedDevice()
     try device.require(ParentIdentity(handle: sealed.parentHandle, name: sealed.parentName))

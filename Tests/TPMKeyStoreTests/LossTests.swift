@@ -158,7 +158,8 @@ import WebAuthn
     let board = StatusBoard(connection: .tcti(fixture.tcti))
     let clock = ManualTime()
     let device = TPMDevice(
-      connection: .tcti(fixture.tcti), software: nil, ownerAuthorization: nil, board: board, log: .silent,
+      connection: .tcti(fixture.tcti), software: nil, ownerAuthorization: nil, swapsContexts: false, board: board,
+      log: .silent,
       clock: clock)
     func use() throws(KeyStoreError) {
       try device.withTPM { tpm throws in

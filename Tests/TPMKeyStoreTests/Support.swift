@@ -61,13 +61,14 @@ struct Bench {
 
   static func start(
     _ fixture: SoftwareTPMFixture? = nil, records: MemoryRecords = MemoryRecords(), boot: BootBinding = .unchanged,
-    approvals: [BootApproval] = [], limits: TPMKeyStoreLimits = TPMKeyStoreLimits(),
+    approvals: [BootApproval] = [], resourceManager: Bool? = nil, limits: TPMKeyStoreLimits = TPMKeyStoreLimits(),
     clock: any Timekeeper = SystemTime()
   ) async throws -> Bench {
     let fixture = try fixture ?? SoftwareTPMFixture()
     let log = LogBook()
     let (store, secret) = try await TPMKeyStore.start(
       connection: .tcti(fixture.tcti), records: records, allowSoftware: true, boot: boot, approvals: approvals,
+      resourceManager: resourceManager,
       log: log.logger, limits: limits, clock: clock)
     return Bench(fixture: fixture, records: records, store: store, secret: secret, log: log)
   }
@@ -130,16 +131,20 @@ enum Command {
   static let undefineSpace: UInt32 = 0x122
   static let nvRead: UInt32 = 0x14E
   static let nvWrite: UInt32 = 0x137
+  static let certify: UInt32 = 0x148
   static let create: UInt32 = 0x153
   static let load: UInt32 = 0x157
   static let sign: UInt32 = 0x15D
   static let unseal: UInt32 = 0x15E
   static let flush: UInt32 = 0x165
+  static let nvReadPublic: UInt32 = 0x169
   static let policyAuthorize: UInt32 = 0x16A
   static let policyAuthValue: UInt32 = 0x16B
+  static let readPublic: UInt32 = 0x173
   static let startSession: UInt32 = 0x176
   static let capability: UInt32 = 0x17A
   static let policyPCR: UInt32 = 0x17F
+  static let testParms: UInt32 = 0x18A
 }
 
 /// Where each of these commands stands, as `failOnce` wants it: the command, and how many of the same come before.

@@ -3,6 +3,9 @@ was acknowledged, after it has been verified.
 
 Usage: load.py CLIENTS      until it is ended; a connection that the daemon closes is opened anew, and a line says so
        load.py sign COUNT   once a credential, then that many assertions with it; then it ends
+       load.py hot|cold COUNT GATE
+                            gets ready and says so in a line; once there is a file GATE: assertions with one busy key, or
+                            one with each of so many keys
        load.py check        one verified assertion of each credential in the lines on standard input
 """
 
@@ -11,6 +14,7 @@ import json
 import os
 import sys
 import threading
+import time
 
 sys.path.append("/srv/host/interop")
 from fido2.cose import CoseKey  # noqa: E402
@@ -67,6 +71,37 @@ def sign(count: int) -> None:
     say(signed=count)
 
 
+def await_file(path: str) -> None:
+    while not os.path.exists(path):
+        time.sleep(0.05)
+
+
+def hot(count: int, gate: str) -> None:
+    """Uses of the key have it pinned; what comes after the gate is counted."""
+    ctap = ctap2(SOCKET)
+    account = register(ctap, RP)
+    for _ in range(12):
+        authenticate(ctap, account)
+    say(ready=account.id.hex())
+    await_file(gate)
+    for _ in range(count):
+        authenticate(ctap, account)
+    say(signed=count)
+
+
+def cold(count: int, gate: str) -> None:
+    """Each key signs once, so that none is pinned."""
+    ctap = ctap2(SOCKET)
+    accounts = [register(ctap, RP) for _ in range(count)]
+    # The counter's block is in hand.
+    authenticate(ctap, accounts[0])
+    say(ready=count)
+    await_file(gate)
+    for account in accounts:
+        authenticate(ctap, account)
+    say(signed=count)
+
+
 def check() -> None:
     ctap = ctap2(SOCKET)
     count = 0
@@ -84,6 +119,8 @@ def check() -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "check":
         check()
+    elif sys.argv[1] in ("hot", "cold"):
+        {"hot": hot, "cold": cold}[sys.argv[1]](int(sys.argv[2]), sys.argv[3])
     elif sys.argv[1] == "sign":
         sign(int(sys.argv[2]))
     else:
