@@ -136,7 +136,7 @@ struct AdminService: FrameService {
       case "grantList": return encode(GrantList(grants: await grants.list()))
       case "grantRevoke":
         guard let id = request.id else { throw Problem(error: "the key \"id\" is missing") }
-        return encode(GrantEnd(revoked: await grants.end(id, "it was revoked by uid \(caller.user)")))
+        return encode(GrantEnd(revoked: await grants.end(id, "it was revoked by uid \(caller.user)", by: caller)))
       case "explain": return .data(JSONValue.object(try await explain(payload)).serialized())
       case "deleteCredential":
         let removed = try await engine.removeCredential(id: try credentialID(request), for: caller)

@@ -1,5 +1,6 @@
 internal import Authenticator
 internal import CTAPHID
+internal import Glibc
 internal import IdentityTokens
 internal import Platform
 internal import Policy
@@ -58,6 +59,9 @@ actor JobGrants {
   private static let connections = 16
   /// Seconds: a week.
   static let lifetimes: ClosedRange<UInt64> = 1...604_800
+  /// Who ends what ends by itself.
+  private static let daemon = Caller(
+    connection: 0, user: geteuid(), group: getegid(), process: getpid(), supplementaryGroups: [], unit: nil)
 
   nonisolated let loop: EventLoop
   private let engine: AuthenticatorEngine
@@ -123,7 +127,7 @@ actor JobGrants {
       try await engine.begin(grant, until: job.deadline, operations: request.operations, for: administrator)
       try await job.server.listen(on: listener)
     } catch {
-      await engine.end(grant, reason: "\(error)")
+      await engine.end(grant, reason: "\(error)", for: Self.daemon)
       folder.remove(place)
       throw GrantError(description: "\(error)")
     }
@@ -184,11 +188,17 @@ actor JobGrants {
   }
 
   /// Ends a grant at once: its connections are closed, and what is in progress fails.
+  ///
+  /// - Parameters:
+  ///   - id: of a grant that may have ended
+  ///   - reason: for the log
+  ///   - administrator: whose word ends it; nil where nobody's does
+  /// - Returns: whether there was one
   @discardableResult
-  func end(_ id: String, _ reason: String) async -> Bool {
+  func end(_ id: String, _ reason: String, by administrator: Caller? = nil) async -> Bool {
     guard let job = jobs.removeValue(forKey: id) else { return false }
     // First, so that nothing that the TPM signs from here on is given out.
-    await engine.end(job.grant, reason: reason)
+    await engine.end(job.grant, reason: reason, for: administrator ?? Self.daemon)
     await job.server.abort()
     takeDown(job)
     log.info("grant \(id) has ended: \(reason)")
@@ -207,7 +217,7 @@ actor JobGrants {
     guard let job = spent.removeValue(forKey: id) else { return }
     let reason = "it is used up"
     await job.server.stop(within: 10_000_000_000)
-    await engine.end(job.grant, reason: reason)
+    await engine.end(job.grant, reason: reason, for: Self.daemon)
     takeDown(job)
     log.info("grant \(job.grant.id) has ended: \(reason)")
   }

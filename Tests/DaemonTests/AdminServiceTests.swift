@@ -1,3 +1,4 @@
+import AuditLog
 import Authenticator
 import CTAPHID
 import Crypto
@@ -228,6 +229,23 @@ private final class AdminFixture: Sendable {
     let fixture = try AdminFixture()
     fixture.store.faults.fail(at: 1)
     #expect(await fixture.ask(#"{"request":"credentials"}"#) == #"{"error":"injected"}"#)
+  }
+
+  // MARK: What the operator does besides
+
+  @Test func whoEndsAGrantIsRecorded() async throws {
+    let rule = Rule(
+      name: "deploy", callers: [CallerPattern(user: 7)], relyingParties: [try RelyingPartyPattern("*")],
+      operations: [.authenticate])
+    let fixture = try AdminFixture(rules: [rule])
+    let made = try #require(
+      await fixture.ask(#"{"request":"grantCreate","grant":{"rule":"deploy","uid":7,"ttl":60}}"#))
+    let id = try JSONCursor(try JSONValue.parse(Array(made.utf8))).required("id", "text").string()
+    #expect(await fixture.ask(#"{"request":"grantRevoke","id":"\#(id)"}"#) == #"{"revoked":true}"#)
+    #expect(await fixture.ask(#"{"request":"grantRevoke","id":"\#(id)"}"#) == #"{"revoked":false}"#)
+    let records = fixture.audit.records
+    #expect(records.map(\.detail) == ["grant.create", "grant.end"])
+    #expect(records.allSatisfy { $0.user == 7 && $0.outcome == .done && $0.grant == id })
   }
 
   // MARK: CTAP2 as the operator
