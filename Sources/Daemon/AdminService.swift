@@ -142,11 +142,17 @@ struct AdminService: FrameService {
         let removed = try await engine.removeCredential(id: try credentialID(request), for: caller)
         return encode(OneCredential(credential: removed.map(CredentialReport.init)))
       case "attestationRequest":
-        return encode(FileAnswer(file: text(try await enrolment().request(for: caller))))
+        let made = try await enrolling("attestation.request", for: caller) { try await $0.request(for: caller) }
+        return encode(FileAnswer(file: text(made)))
       case "attestationRespond":
-        return encode(FileAnswer(file: text(try await enrolment().respond(to: try file(request), for: caller))))
+        let challenge = try file(request)
+        let response = try await enrolling("attestation.respond", for: caller) {
+          try await $0.respond(to: challenge, for: caller)
+        }
+        return encode(FileAnswer(file: text(response)))
       case "attestationInstall":
-        try await enrolment().install(try file(request))
+        let certificates = try file(request)
+        try await enrolling("attestation.install", for: caller) { try await $0.install(certificates) }
         return encode(FileAnswer())
       case "disableCredential": return try await answer(.disabled, to: request, for: caller)
       case "enableCredential": return try await answer(.enabled, to: request, for: caller)
@@ -230,7 +236,10 @@ struct AdminService: FrameService {
     return id
   }
 
-  private func enrolment() throws(Problem) -> AttestationKeeper {
+  /// A step of the enrolment, once its record is durable.
+  private func enrolling<Answer: Sendable>(
+    _ step: String, for caller: Caller, _ take: (AttestationKeeper) async throws -> Answer
+  ) async throws -> Answer {
     guard let attestation else { throw Problem(error: "this daemon has no attestation") }
     return attestation
   }

@@ -5,6 +5,7 @@ import Crypto
 import Glibc
 import Platform
 import Policy
+import TPMKeyStore
 import TestSupport
 import Testing
 import Transports
@@ -23,7 +24,7 @@ private final class AdminFixture: Sendable {
   private let digests: ExecutableDigests
   private let service: AdminService
 
-  init(rules: [Rule] = [], group: UInt32? = nil) throws {
+  init(rules: [Rule] = [], group: UInt32? = nil, attestation: AttestationKeeper? = nil) throws {
     executor = try ThreadExecutor(name: "engine")
     let environment = AuthenticatorEnvironment(
       keys: keys, store: store, audit: audit, time: ManualTime(), random: SeededRandom(seed: 7), logger: .silent,
@@ -43,7 +44,8 @@ private final class AdminFixture: Sendable {
       loop: loop, engine: engine, folder: folder.path("jobs"), settings: ServerSettings(), issuers: [],
       executables: digests, log: .silent)
     service = AdminService(
-      owner: 7, group: group, engine: engine, grants: grants, executables: digests, status: { report },
+      owner: 7, group: group, engine: engine, grants: grants, executables: digests,
+      attestation: attestation, status: { report },
       auditLog: { audit },
       metrics: { "\($0.counts.count)" })
   }
@@ -232,6 +234,32 @@ private final class AdminFixture: Sendable {
   }
 
   // MARK: What the operator does besides
+
+  @Test func enrolmentIsRecordedBeforeItIsDone() async throws {
+    let runner = try await EnrolledRunner()
+    let fixture = try AdminFixture(attestation: runner.keeper)
+    let request = #"{"request":"attestationRequest"}"#
+    fixture.audit.faults.fail(at: 1)
+    #expect(await fixture.ask(request) == #"{"error":"write: injected"}"#)
+    fixture.audit.faults.fail(at: nil)
+    #expect(try entries(ofDirectory: runner.folder.path) == [], "not without a record")
+    #expect(await fixture.ask(request)?.hasPrefix(#"{"file":"#) ?? false)
+    for name in ["Respond", "Install"] {
+      #expect(
+        await fixture.ask(#"{"request":"attestation\#(name)","file":"{}"}"#)?.hasPrefix(#"{"error":"#) ?? false)
+    }
+    let records = fixture.audit.records
+    #expect(records.allSatisfy { $0.operation == "attestation" && $0.user == 7 })
+    // What was not done is said after.
+    #expect(records.map(\.outcome) == [.done, .done, .failed, .done, .failed])
+    #expect(
+      records.map(\.detail) == [
+        "attestation.request", "attestation.respond", "attestation.respond", "attestation.install",
+        "attestation.install",
+      ])
+    #expect(records.map { $0.reason != nil } == [false, false, true, false, true])
+    await runner.keys.stop()
+  }
 
   @Test func whoEndsAGrantIsRecorded() async throws {
     let rule = Rule(
