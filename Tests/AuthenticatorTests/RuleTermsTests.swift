@@ -73,6 +73,20 @@ struct RuleTermsTests {
     #expect(harness.audit.records.suffix(2).map(\.rule) == ["trusted", "every"])
   }
 
+  /// It is asked about twice, before others are kept out and after, and done once.
+  @Test func aResetTakesOneOfTheRate() async throws {
+    var terms = Terms()
+    terms.rate = Rate(perMinute: 1, burst: 1)
+    let rule = Rule(
+      name: "r", callers: [CallerPattern(user: 1000)], relyingParties: [try RelyingPartyPattern("*")],
+      operations: [.reset], terms: terms)
+    let harness = try Harness(rules: [rule])
+    #expect(try await harness.send(0x07).status == 0)
+    #expect(try await harness.send(0x07).status == 0x27)
+    harness.time.advance(by: .seconds(60))
+    #expect(try await harness.send(0x07).status == 0)
+  }
+
   @Test func aRateOfSignaturesThroughTheAuthenticator() async throws {
     let harness = try Harness(rules: [try rule("r") { $0.rate = Rate(perMinute: 6, burst: 2) }])
     #expect(try await register(harness, user: 1) == 0)
