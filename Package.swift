@@ -155,7 +155,7 @@ let package = Package(
       "CTAPTests", uses: ["CBOR", "CTAP", "Crypto", "Secrets", "TestSupport", "WebAuthn"], vectors: ["Vectors"]),
     tests("CTAPHIDTests", uses: ["CTAPHID", "TestSupport"]),
     tests("PolicyTests", uses: ["Authenticator", "Crypto", "Platform", "Policy"]),
-    tests("ConfigurationTests", uses: ["AuditLog", "Configuration", "Platform", "Policy", "TestSupport"]),
+    tests("ConfigurationTests", uses: ["AuditLog", "Configuration", "Platform", "Policy", "TestSupport", "WebAuthn"]),
     tests("AuditLogTests", uses: ["AuditLog", "CLinux", "Crypto", "Platform", "TestSupport", "WebAuthn"]),
     tests(
       "AuthenticatorTests",

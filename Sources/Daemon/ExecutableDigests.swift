@@ -34,7 +34,7 @@ actor ExecutableDigests: ExecutableReader {
   ///
   /// - Throws: `QuestionError`
   func inquiry(_ question: PolicyQuestion) throws -> Inquiry {
-    try question.inquiry(accounts: ReviewedAccounts()) { digest(of: $0) }
+    try question.inquiry(accounts: .system) { digest(of: $0) }
   }
 
   private func digest(of file: borrowing Descriptor) -> [UInt8]? {

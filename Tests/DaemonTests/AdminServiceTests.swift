@@ -276,6 +276,22 @@ private final class AdminFixture: Sendable {
     #expect(records.allSatisfy { $0.user == 7 && $0.outcome == .done && $0.grant == id })
   }
 
+  /// Whoever is not known on this machine is nobody.
+  @Test(arguments: [
+    (#""user":"nobody-of-that-name""#, #"there is no user \"nobody-of-that-name\" here"#),
+    (#""groups":["0","none-of-that-name"]"#, #"there is no group \"none-of-that-name\" here"#),
+    (#""user":"4294967295""#, #"there is no user \"4294967295\" here"#),
+    (
+      #""executableSHA256":"garbage""#,
+      #"\"garbage\" is no SHA-256: write the 64 hexadecimal digits of sha256sum(1)"#
+    ),
+  ])
+  func explainsNobodyInvented(_ member: String, _ problem: String) async throws {
+    let fixture = try AdminFixture()
+    let question = #"{"request":"explain","rpId":"example.com",\#(member)}"#
+    #expect(await fixture.ask(question) == #"{"error":"\#(problem)"}"#)
+  }
+
   // MARK: CTAP2 as the operator
 
   @Test func managesAndSignsNothing() async throws {
