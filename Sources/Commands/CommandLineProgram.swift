@@ -48,7 +48,7 @@ package enum CommandLineProgram {
       words, of: command.rawValue, allowing: command.options, operandName: command.operandName,
       operandMayBeMissing: command.operandMayBeMissing, repeating: command.repeatable, takesFiles: command.takesFiles)
     if arguments.has(.help) { return try say(Help.of(command), console) }
-    try command.run(CommandContext(arguments: arguments, console: console, what: command.complaint))
+    try command.run(CommandContext(arguments: arguments, console: console, command: command))
   }
 
   private static func say(_ text: String, _ console: Console) throws(CommandFailure) {
