@@ -82,7 +82,7 @@ struct AdminService: FrameService {
   let group: UInt32?
   let engine: AuthenticatorEngine
   let grants: JobGrants
-  let executables: ExecutableDigests
+  let executables: MachineReader
   /// nil in tests that have none.
   var attestation: AttestationKeeper?
   let status: @Sendable () async -> StatusReport

@@ -25,6 +25,7 @@ actor AttestationKeeper {
   }
 
   private let path: String
+  private let executor: ThreadExecutor
   private let keys: TPMKeyStore
   private let identity: AuthenticatorIdentity
   private let clock: any Timekeeper
@@ -45,11 +46,20 @@ actor AttestationKeeper {
 
   /// Reads the file, where there is one.
   ///
+  /// - Parameters:
+  ///   - stateDirectory: the file's
+  ///   - executor: the thread that all work with the file runs on
+  ///   - keys: the TPM
+  ///   - identity: for which AAGUID certificates are taken
+  ///   - clock: for their validity
+  ///   - log: for the operator
   /// - Throws: ``EnrolmentRefusal`` where it cannot be read: going on without would make a second key
   init(
-    stateDirectory: String, keys: TPMKeyStore, identity: AuthenticatorIdentity, clock: any Timekeeper, log: Logger
+    stateDirectory: String, executor: ThreadExecutor, keys: TPMKeyStore, identity: AuthenticatorIdentity,
+    clock: any Timekeeper, log: Logger
   ) throws(EnrolmentRefusal) {
     path = stateDirectory + "/attestation.json"
+    self.executor = executor
     self.keys = keys
     self.identity = identity
     self.clock = clock
@@ -58,6 +68,8 @@ actor AttestationKeeper {
     let found = record.flatMap(AttestationKeeper.installed(_:))
     installed.withLock { $0 = found }
   }
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
 
   /// The key and its certificates; nil until they are installed, and once they have expired.
   nonisolated func inService() -> InstalledAttestation? {

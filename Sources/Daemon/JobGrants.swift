@@ -67,7 +67,7 @@ actor JobGrants {
   private let engine: AuthenticatorEngine
   private let folder: JobsFolder
   private let settings: ServerSettings
-  private let executables: ExecutableDigests
+  private let executables: MachineReader
   private let log: Logger
   private let time: any Timekeeper
   private var issuers: [TokenIssuer]
@@ -77,7 +77,7 @@ actor JobGrants {
 
   init(
     loop: EventLoop, engine: AuthenticatorEngine, folder: String, settings: ServerSettings, issuers: [TokenIssuer],
-    executables: ExecutableDigests, log: Logger
+    executables: MachineReader, log: Logger
   ) {
     self.loop = loop
     self.engine = engine

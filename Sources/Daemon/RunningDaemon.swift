@@ -26,7 +26,7 @@ final class RunningDaemon: Sendable {
   private let attestation: AttestationKeeper
   private let jobs: SocketServer<CTAPService>
   private let administration: SocketServer<AdminService>
-  private let executables: ExecutableDigests
+  private let reader: MachineReader
   private let grants: JobGrants
   private let report: StatusReporter
 
@@ -47,15 +47,16 @@ final class RunningDaemon: Sendable {
     ServiceProcess.warnOfRoot(unit: "countersignd.service", logger)
     _ = raiseDescriptorLimit()
 
+    let files = try ThreadExecutor(name: "store")
     let database = try CredentialDatabase(
-      stateDirectory: loaded.settings.stateDirectory, executor: try ThreadExecutor(name: "store"),
+      stateDirectory: loaded.settings.stateDirectory, executor: files,
       maximumCredentials: loaded.settings.maximumCredentials, log: logger)
     try await database.open()
     let audit = try AuditFile(
       path: loaded.settings.auditLog, settings: loaded.settings.audit, log: logger,
       journal: loaded.settings.audit.copiesToJournal ? JournalCopies(log: logger) : nil)
     let keys = try await unlock(database, loaded.settings, logger)
-    let daemon = try RunningDaemon(configured, loaded.settings, logger, database, audit, keys)
+    let daemon = try RunningDaemon(configured, loaded.settings, logger, database, files, audit, keys)
     await daemon.engine.prepare()
     await daemon.grants.prepare()
     daemon.notary.start()
@@ -78,7 +79,7 @@ final class RunningDaemon: Sendable {
 
   private init(
     _ configured: Configured, _ settings: Settings, _ logger: Logger, _ database: CredentialDatabase,
-    _ audit: AuditFile, _ keys: TPMKeyStore
+    _ files: ThreadExecutor, _ audit: AuditFile, _ keys: TPMKeyStore
   ) throws {
     self.configured = configured
     self.settings = settings
@@ -90,7 +91,8 @@ final class RunningDaemon: Sendable {
     loop = try EventLoop(name: "sockets")
     let identity: AuthenticatorIdentity = keys.status.nature == .hardware ? .hardware : .software
     let attestation = try AttestationKeeper(
-      stateDirectory: settings.stateDirectory, keys: keys, identity: identity, clock: SystemTime(), log: logger)
+      stateDirectory: settings.stateDirectory, executor: files, keys: keys, identity: identity, clock: SystemTime(),
+      log: logger)
     self.attestation = attestation
     engine = AuthenticatorEngine(
       environment: AuthenticatorEnvironment(
@@ -98,13 +100,13 @@ final class RunningDaemon: Sendable {
         identity: identity,
         attestation: AttestationService(attester: keys, inService: { attestation.inService() })),
       judge: settings.rules, executor: loop)
-    executables = try ExecutableDigests(wanted: settings.rules.wantsExecutableDigests)
+    reader = try MachineReader(wanted: settings.rules.wantsExecutableDigests)
     jobs = SocketServer(
       loop: loop, service: CTAPService(engine: engine), settings: RunningDaemon.jobSettings(settings),
-      executables: executables, log: logger)
+      executables: reader, log: logger)
     grants = JobGrants(
       loop: loop, engine: engine, folder: RunningDaemon.jobsFolder(settings),
-      settings: RunningDaemon.jobSettings(settings), issuers: settings.issuers, executables: executables, log: logger)
+      settings: RunningDaemon.jobSettings(settings), issuers: settings.issuers, executables: reader, log: logger)
     report = StatusReporter(
       settings: settings, configuration: configured.path, startedAt: SystemTime().unixMilliseconds, keys: keys,
       database: database, audit: audit, jobs: jobs)
@@ -112,7 +114,7 @@ final class RunningDaemon: Sendable {
       loop: loop,
       service: AdminService(
         owner: geteuid(), group: settings.adminGroup, engine: engine, grants: grants,
-        executables: executables, attestation: attestation, status: report.make,
+        executables: reader, attestation: attestation, status: report.make,
         auditLog: AuditReporter(path: settings.auditLog, file: audit, signer: keys).make, metrics: report.metrics),
       settings: RunningDaemon.administrationSettings, log: logger)
   }
@@ -205,11 +207,11 @@ final class RunningDaemon: Sendable {
     notify(ServiceNotifier.reloadingNow)
     defer { notify(.ready, .status(statusLine)) }
     do {
-      let loaded = try configured.load()
+      let loaded = try await reader.load(configured)
       for notice in loaded.notices { logger.notice(notice) }
       await engine.replaceJudge(loaded.settings.rules)
       await grants.replaceIssuers(loaded.settings.issuers)
-      executables.wanted.withLock { $0 = loaded.settings.rules.wantsExecutableDigests }
+      reader.wanted.withLock { $0 = loaded.settings.rules.wantsExecutableDigests }
       report.noteReload(rules: loaded.settings.rules.rules.count)
       logger.notice("configuration read again: \(counted(report.rules, "rule")) in force")
       var rest = loaded.settings
@@ -243,7 +245,7 @@ final class RunningDaemon: Sendable {
     await administration.stop(within: 0)
     await grants.stop()
     await engine.settle()
-    executables.stop()
+    reader.stop()
     await record("stop", reason: nil)
     await notary.finish()
     await keys.stop()

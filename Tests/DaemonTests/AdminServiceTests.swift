@@ -21,7 +21,7 @@ private final class AdminFixture: Sendable {
   private let folder = TemporaryDirectory()
   private let executor: ThreadExecutor
   private let loop: EventLoop
-  private let digests: ExecutableDigests
+  private let digests: MachineReader
   private let service: AdminService
 
   init(rules: [Rule] = [], group: UInt32? = nil, attestation: AttestationKeeper? = nil) throws {
@@ -39,7 +39,7 @@ private final class AdminFixture: Sendable {
     let audit = AuditReport(path: "/a", sequence: 7, hash: "00", anchor: 3, publicKey: "AA", firstAnchor: 2)
     let engine = AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor)
     loop = try EventLoop(name: "sockets")
-    digests = try ExecutableDigests(wanted: false)
+    digests = try MachineReader(wanted: false)
     let grants = JobGrants(
       loop: loop, engine: engine, folder: folder.path("jobs"), settings: ServerSettings(), issuers: [],
       executables: digests, log: .silent)
