@@ -1,4 +1,5 @@
 internal import Authenticator
+internal import CTAP
 internal import CTAPHID
 internal import Configuration
 internal import FoundationEssentials
@@ -104,8 +105,7 @@ struct AdminService: FrameService {
       }
       return await answer(payload, for: caller)
     case .cbor:
-      // CTAP2_ERR_NOT_ALLOWED
-      guard let caller = session else { return .data([0x30]) }
+      guard let caller = session else { return .data(CTAPStatus.notAllowed.encoded()) }
       return .data(await engine.respond(to: payload, from: caller))
     default: return .error(.invalidCommand)
     }
@@ -241,7 +241,13 @@ struct AdminService: FrameService {
     _ step: String, for caller: Caller, _ take: (AttestationKeeper) async throws -> Answer
   ) async throws -> Answer {
     guard let attestation else { throw Problem(error: "this daemon has no attestation") }
-    return attestation
+    try await engine.recordOperatorAct("attestation", step, for: caller)
+    do {
+      return try await take(attestation)
+    } catch {
+      try await engine.recordOperatorAct("attestation", step, for: caller, failure: "\(error)")
+      throw error
+    }
   }
 
   private func file(_ request: Request) throws(Problem) -> JSONValue {
