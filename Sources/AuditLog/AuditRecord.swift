@@ -19,7 +19,8 @@ package struct AuditRecord: Equatable, Sendable {
   /// Milliseconds since 1970-01-01 UTC.
   package var time: Int64
   package var outcome: Outcome
-  /// `register`, `authenticate`, `manage`, `reset`, `wink`, `selection`; of the daemon itself `start`, `reload`, `stop`,
+  /// `register`, `authenticate`, `manage`, `reset`, `clientPIN`, `token`, `largeBlobs`, `wink`, `selection`; of the
+  /// operator `grant`, `attestation`; of the daemon itself `start`, `reload`, `stop`, `log.head`
   /// and ``breakOperation``.
   package var operation: String
   /// Which of its kind, where there are several: `pin.set`, `credential.delete`, `config.toggleAlwaysUv`, `u2f`.

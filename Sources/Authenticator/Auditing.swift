@@ -46,6 +46,16 @@ extension AuthenticatorEngine {
     }
   }
 
+  /// As ``admit(_:detail:)`` before there is anything to prove: counts nothing.
+  func consider(_ inquiry: Inquiry) async throws(CTAPStatus) {
+    do {
+      var copy = ledger
+      _ = try copy.admit(try judge.judge(inquiry), at: Moment(environment.time))
+    } catch {
+      throw await refuse(inquiry, error, nil)
+    }
+  }
+
   /// About an operation that concerns no account.
   func admit(
     _ caller: Caller, _ operation: Operation, _ scope: Scope, detail: String? = nil

@@ -183,7 +183,7 @@ extension AuthenticatorEngine {
   /// A reset with all others kept out. Policy is asked first: who may not reset may not make others wait either. It is
   /// asked again when everyone has left, since the rules may have changed meanwhile.
   private func resetAlone(for caller: Caller) async throws(CTAPStatus) {
-    _ = try await admit(caller, .reset, .all)
+    try await consider(Inquiry(caller, .reset, .all))
     let wait = try gate.close()
     defer { gate.open() }
     let drained = await withTaskCancellationHandler {

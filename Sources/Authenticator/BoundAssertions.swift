@@ -84,9 +84,14 @@ extension AuthenticatorEngine {
   }
 
   /// Ends a grant at once: what is signed from here on is not given out.
-  package func end(_ grant: Grant, reason: String) async {
+  ///
+  /// - Parameters:
+  ///   - grant: which may have ended
+  ///   - reason: for the log
+  ///   - caller: whose word ends it; the daemon's own user where nobody's does
+  package func end(_ grant: Grant, reason: String, for caller: Caller) async {
     ledger.end(grant: grant.id)
-    await recordQuietly(grantRecord(grant, "grant.end", .daemon, reason: reason))
+    await recordQuietly(grantRecord(grant, "grant.end", caller, reason: reason))
   }
 
   /// nil where there is no limit, or the grant has ended.
@@ -98,7 +103,7 @@ extension AuthenticatorEngine {
   package var ruleNames: Set<String> { judge.ruleNames }
 
   private func grantRecord(_ grant: Grant, _ detail: String, _ caller: Caller, reason: String?) -> AuditRecord {
-    var record = AuditRecord(.allowed, "grant", caller, environment.time)
+    var record = AuditRecord(.done, "grant", caller, environment.time)
     record.detail = detail
     record.rule = grant.rule
     record.grant = grant.id

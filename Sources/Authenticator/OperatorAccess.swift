@@ -156,6 +156,28 @@ extension AuthenticatorEngine {
     }
   }
 
+  /// Records what the operator has done outside of this module, before it is done; once more where that fails.
+  ///
+  /// - Parameters:
+  ///   - operation: e.g. `attestation`
+  ///   - detail: which of its kind, e.g. `attestation.request`
+  ///   - caller: on the operator's socket
+  ///   - failure: why what was recorded before was not done
+  /// - Throws: ``OperatorRefusal``: without its record nothing may be done
+  package func recordOperatorAct(
+    _ operation: String, _ detail: String, for caller: Caller, failure: String? = nil
+  ) async throws(OperatorRefusal) {
+    guard caller.isOperator else { throw OperatorRefusal(description: "this is the operator's") }
+    var record = AuditRecord(failure == nil ? .done : .failed, operation, caller, environment.time)
+    record.detail = detail
+    record.reason = failure
+    do throws(Failure) {
+      try await self.record(record)
+    } catch {
+      throw OperatorRefusal(description: error.reason)
+    }
+  }
+
   /// Which rule in force decides, and why. Signs nothing, changes nothing and is not recorded.
   package func explain(_ inquiry: Inquiry) -> Explanation {
     judge.explain(inquiry, at: Moment(environment.time))

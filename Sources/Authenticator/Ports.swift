@@ -84,7 +84,8 @@ package protocol KeyStore: Sendable {
   ) async throws(KeyStoreError) -> [UInt8]
 
   /// The next value of the global signature counter: greater than every value ever returned, across crashes and
-  /// restored backups (a reset that finds half of all values spent begins again, with no credential left). Costs TPM commands once in a block of values.
+  /// restored backups (a reset that finds half of all values spent begins again, with no credential left). Costs TPM
+  /// commands once in a block of values.
   func nextSignatureCounter(caller: Caller) async throws(KeyStoreError) -> UInt32
 
   /// Forgets what is loaded for these keys.

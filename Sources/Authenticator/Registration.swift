@@ -76,8 +76,11 @@ extension AuthenticatorEngine {
     throw Failure(.full("the store holds its maximum of credentials: raise limits.credentials"))
   }
 
-  func enterRegistration(_ relyingPartyIDHash: [UInt8]) {
-    registrations[relyingPartyIDHash, default: 0] += 1
+  /// - Returns: its place among those in progress, from 1
+  func enterRegistration(_ relyingPartyIDHash: [UInt8]) -> Int {
+    let place = registrations[relyingPartyIDHash, default: 0] + 1
+    registrations[relyingPartyIDHash] = place
+    return place
   }
 
   func leaveRegistration(_ relyingPartyIDHash: [UInt8]) {
@@ -85,9 +88,11 @@ extension AuthenticatorEngine {
     registrations[relyingPartyIDHash] = left > 0 ? left : nil
   }
 
-  /// `maxRegistrations`: those in progress count too, this one among them, so that two at once do not both see the last
-  /// place free.
-  func refuseTooMany(_ presence: borrowing Presence, _ relyingPartyIDHash: [UInt8]) async throws(Failure) {
+  /// `maxRegistrations`: those in progress that came before count too, so that two at once do not both see the last
+  /// place free; those that came after do not, so that they do not both see it taken.
+  func refuseTooMany(
+    _ presence: borrowing Presence, _ place: Int, _ relyingPartyIDHash: [UInt8]
+  ) async throws(Failure) {
     guard let limit = presence.terms.maximumRegistrations else { return }
     let rule = presence.rule
     let stored: Int
@@ -96,7 +101,7 @@ extension AuthenticatorEngine {
     } catch {
       throw Failure(error)
     }
-    if stored + registrations[relyingPartyIDHash, default: 1] > limit {
+    if stored + place > limit {
       throw Failure(
         .operationDenied, "rule \(rule) allows \(counted(limit)), and the relying party has \(stored) here")
     }
@@ -126,9 +131,9 @@ extension AuthenticatorEngine {
     let request = new.request
     let salts = try creationSalts(new.extensions.inputs, on: channel)
     let hash = SHA256.hash(Array(request.relyingParty.id.utf8))
-    enterRegistration(hash)
+    let place = enterRegistration(hash)
     defer { leaveRegistration(hash) }
-    try await refuseTooMany(presence, hash)
+    try await refuseTooMany(presence, place, hash)
     // A discoverable credential may have one to replace: the store decides that.
     if request.options.rk != true { try await refuseFullStore() }
     let choice = try attestationChoice(for: request, presence)

@@ -68,9 +68,9 @@ extension AuthenticatorEngine {
     var draft = draft(.register, presence, for: caller, detail: "u2f")
     draft.clientDataHash = challenge
     do throws(Failure) {
-      enterRegistration(application)
+      let place = enterRegistration(application)
       defer { leaveRegistration(application) }
-      try await refuseTooMany(presence, application)
+      try await refuseTooMany(presence, place, application)
       try await refuseFullStore()
       let binding = KeyBinding(
         credentialID: environment.random.bytes(AuthenticatorLimits.credentialIDLength),

@@ -68,7 +68,8 @@ private struct AuditDaemon {
       throw CommandFailure(context.what, error, socket: context.adminSocket, namedBy: "--admin-socket")
     }
     if case .string(let problem) = members["error"] {
-      throw context.fail(.failure, "the daemon refused (\(problem))", "ask as root or as the daemon's own user")
+      throw context.fail(
+        .failure, "the daemon refused (\(problem))", "ask as root, the daemon's own user or a member of adminGroup")
     }
     do {
       let answer = JSONCursor(.object(members))

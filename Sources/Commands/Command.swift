@@ -267,16 +267,9 @@ enum CommandGroup: String {
 
   /// The second words.
   var kinds: [String] {
-    switch self {
-    case .audit: ["show", "verify", "key"]
-    case .attestation: ["request", "respond", "install", "enroll", "metadata"]
-    case .boot: ["key", "show", "allow", "install"]
-    case .authority: ["init", "issue", "list", "revoke", "crl"]
-    case .credential: ["list", "show", "delete", "disable", "enable", "rename", "pin", "unpin"]
-    case .pin: ["set", "change", "status"]
-    case .verify: ["registration", "assertion"]
-    case .policy: ["check", "explain"]
-    case .grant: ["create", "list", "revoke"]
+    Command.allCases.compactMap { command in
+      let words = command.rawValue.split(separator: " ")
+      return words.count == 2 && words[0] == rawValue ? String(words[1]) : nil
     }
   }
 

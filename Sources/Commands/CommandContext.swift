@@ -2,7 +2,7 @@ internal import Client
 internal import Platform
 internal import WebAuthn
 
-/// One command with its options, its name for complaints and the world around it.
+/// One command with its options and the world around it.
 struct CommandContext {
   /// The longest input that is read.
   static let maximumInput = 1 << 20
@@ -10,8 +10,10 @@ struct CommandContext {
 
   let arguments: Arguments
   let console: Console
+  let command: Command
+
   /// e.g. `cannot register`
-  let what: String
+  var what: String { command.complaint }
 
   /// The name that stands for standard input and standard output.
   private static let standardStream = "-"

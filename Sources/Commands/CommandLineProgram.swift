@@ -49,7 +49,7 @@ package enum CommandLineProgram {
       operandMayBeMissing: command.operandMayBeMissing, repeating: command.repeatable, takesFiles: command.takesFiles,
       isHandedOver: command.isHandedOver)
     if arguments.has(.help) { return try say(Help.of(command), console) }
-    try command.run(CommandContext(arguments: arguments, console: console, what: command.complaint))
+    try command.run(CommandContext(arguments: arguments, console: console, command: command))
   }
 
   private static func say(_ text: String, _ console: Console) throws(CommandFailure) {

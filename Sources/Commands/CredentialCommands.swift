@@ -86,8 +86,8 @@ private func change(
 
 // MARK: Parts
 
-/// The credential whose ID was given, in base64url or, as the audit log has it, in hexadecimal. A text may be both: then the one that exists is
-/// meant.
+/// The credential whose ID was given, in base64url or, as the audit log has it, in hexadecimal. A text may be both: then
+/// the one that exists is meant.
 private func find(_ session: AdminSession) throws(CommandFailure) -> (id: [UInt8], credential: [String: JSONValue]) {
   try find(session.context.arguments.operand ?? "", session)
 }

@@ -23,9 +23,10 @@ extension Help {
            countersign attestation metadata --root FILE [OPTION]...
 
     Enrols this runner with an attestation authority, so that relying parties that
-    trust the authority can check that credential keys are in this TPM. For root and
-    the daemon's own user. Files go to and fro by hand: see countersign attestation
-    request --help and so on, and countersign ca --help for the other side.
+    trust the authority can check that credential keys are in this TPM. For root, the
+    daemon's own user and the group of adminGroup. Files go to and fro by hand: see
+    countersign attestation request --help and so on, and countersign ca --help for the
+    other side.
 
     Example:
       sudo countersign attestation request --out request.json

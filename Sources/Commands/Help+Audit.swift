@@ -31,8 +31,9 @@ extension Help {
       --unit UNIT          only those of this systemd unit
       --rule NAME          only those that this rule decided
       --outcome WORD       only those: allowed, refused, failed or done
-      --operation WORD     only those: register, authenticate, manage, reset, wink,
-                           selection, start, reload, stop or log.head
+      --operation WORD     only those: register, authenticate, manage, reset, grant,
+                           attestation, clientPIN, token, largeBlobs, wink, selection,
+                           start, reload, stop or log.head
       --credential ID      only those of this credential, in base64url or hexadecimal
       --since TIME         only those from then on: 30m, 2h, 7d, or the beginning of a
                            time in UTC such as 2026-11-28 or 2026-11-28T08:30:00Z

@@ -6,7 +6,8 @@ extension Help {
            countersign grant revoke ID [OPTION]...
 
     Lets one job sign for a time: makes a socket of its own for it, which ends with the
-    job. For root and the daemon's own user, such as a runner's hook.
+    job. For root, the daemon's own user and the group of adminGroup, such as a runner's
+    hook.
 
     Example:
       sudo countersign grant create --rule deploy --uid gitlab-runner --ttl 30m

@@ -16,8 +16,9 @@ extension Help {
     list may name the old one. If anything fails, the old one stays enabled, and the
     new one is removed.
 
-    For root and the daemon's own user, who need the management socket, and beside it a
-    rule that allows them register and authenticate for the RP ID on the jobs' socket.
+    For root, the daemon's own user and the group of adminGroup, who need the management
+    socket, and beside it a rule that allows them register and authenticate for the RP
+    ID on the jobs' socket.
 
     Should the relying party not take the response: countersign credential delete the
     new one, and enable the old one. Once it has, remove the old one there, and delete
@@ -98,8 +99,8 @@ extension Help {
            countersign credential unpin ID [OPTION]...
 
     Shows, changes and removes the credentials that the daemon keeps, discoverable or
-    not. For root and the daemon's own user. See countersign credential list --help and
-    so on.
+    not. For root, the daemon's own user and the group of adminGroup. See countersign
+    credential list --help and so on.
 
     Example:
       sudo countersign credential list --rp-id deploy.example.com

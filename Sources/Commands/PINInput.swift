@@ -34,8 +34,8 @@ extension CommandContext {
   }
 
   private func hasOtherUse(ofStandardInputThan source: PINSource) -> Bool {
-    switch what {
-    case Command.register.complaint, Command.authenticate.complaint: (arguments[.input] ?? "-") == "-"
+    switch command {
+    case .register, .authenticate, .rotate: (arguments[.input] ?? "-") == "-"
     default: source.file == .newPINFile && arguments[.pinFile] == "-"
     }
   }

@@ -83,7 +83,7 @@ private func explain(
     throw context.complaint(error)
   }
   do {
-    let inquiry = try question.inquiry(accounts: accounts) { SHA256.digest(ofFile: $0.raw, limit: 512 << 20) }
+    let inquiry = try question.inquiry(accounts: accounts.directory) { SHA256.digest(ofFile: $0.raw, limit: 512 << 20) }
     return rules.explain(inquiry, at: Moment(SystemTime())).json
   } catch {
     throw context.fail(.usage, "\(error)", "see countersign policy explain --help")

@@ -12,6 +12,7 @@ func rotate(_ context: CommandContext) throws(CommandFailure) {
     try PublicKeyCredentialCreationOptionsJSON(parsing: bytes)
   }
   let origin = try context.origin(relyingPartyID: options.relyingPartyID)
+  let pin = try context.pin(from: .pin)
   let session = try AdminSession(context)
   let output = try context.prepareOutput()
   let (old, found) = try find(replaced, session)
@@ -27,7 +28,6 @@ func rotate(_ context: CommandContext) throws(CommandFailure) {
   }
   // Relying parties exclude all credentials of a user, and this one is to go.
   options.excludeCredentials.removeAll { $0.id == old }
-  let pin = try context.pin(from: .pin)
   let client = try context.webAuthnClient(
     pin, relyingPartyID: relyingPartyID,
     until: try context.deadline(requestedMilliseconds: options.timeoutMilliseconds))

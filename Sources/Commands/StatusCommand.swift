@@ -14,7 +14,8 @@ func status(_ context: CommandContext) throws(CommandFailure) {
     throw CommandFailure(context.what, error, socket: context.adminSocket, namedBy: "--admin-socket")
   }
   if case .string(let problem) = members["error"] {
-    throw context.fail(.failure, "the daemon refused (\(problem))", "ask as root or as the daemon's own user")
+    throw context.fail(
+      .failure, "the daemon refused (\(problem))", "ask as root, the daemon's own user or a member of adminGroup")
   }
   guard !context.arguments.has(.json) else { return try output(JSONValue.object(members).line) }
   var table = Table()

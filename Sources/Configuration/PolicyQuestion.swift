@@ -30,13 +30,18 @@ package struct PolicyQuestion: Equatable, Sendable {
   package init(json members: [String: JSONValue]) throws(QuestionError) {
     self.init(texts: [:])
     for (name, value) in members where name != "request" {
+      let problem = QuestionError(description: "the key \(quoted(name, limit: 64)) is unknown or no text")
+      func text(_ value: JSONValue) throws(QuestionError) -> String {
+        guard case .string(let text) = value else { throw problem }
+        return text
+      }
       switch value {
       case .string(let text) where Self.names.contains(name): texts[name] = text
       case .array(let elements) where name == "groups":
-        for case .string(let text) in elements { groups.append(text) }
+        for element in elements { groups.append(try text(element)) }
       case .object(let claims) where name == "claims":
-        for case (let name, .string(let text)) in claims { self.claims[name] = text }
-      default: throw QuestionError(description: "the key \(quoted(name, limit: 64)) is unknown or no text")
+        for (name, value) in claims { self.claims[name] = try text(value) }
+      default: throw problem
       }
     }
   }
@@ -56,7 +61,7 @@ package struct PolicyQuestion: Equatable, Sendable {
   /// - Returns: a question about a caller that has no connection
   /// - Throws: ``QuestionError``
   package func inquiry(
-    accounts: ReviewedAccounts, digest: (borrowing Descriptor) -> [UInt8]?
+    accounts: AccountDirectory, digest: (borrowing Descriptor) -> [UInt8]?
   ) throws(QuestionError) -> Inquiry {
     let word = texts["operation"] ?? Policy.Operation.authenticate.rawValue
     guard let operation = Policy.Operation(rawValue: word) else {
@@ -92,25 +97,44 @@ package struct PolicyQuestion: Equatable, Sendable {
       executableDigest: executableDigest, socket: texts["socket"] ?? "ctap", grant: grant(of: peer.user))
   }
 
-  private func invented(_ accounts: ReviewedAccounts) throws(QuestionError) -> Caller {
+  private func invented(_ accounts: AccountDirectory) throws(QuestionError) -> Caller {
     // The greatest number is nobody's, and no rule can name it.
-    let user = try texts["user"].map { text throws(QuestionError) in try number(text, "user", accounts.user(text)) }
+    let user = try texts["user"].map { text throws(QuestionError) in try number(text, "user", accounts.user) }
     var groups: [UInt32] = []
-    for text in self.groups { groups.append(try number(text, "group", accounts.group(text))) }
+    for text in self.groups { groups.append(try number(text, "group", accounts.group)) }
+    let digest = try texts["executableSHA256"].map { text throws(QuestionError) in try self.digest(text) }
     return Caller(
       connection: 0, user: user ?? .max, group: groups.first ?? .max, process: nil,
       supplementaryGroups: Array(groups.dropFirst()), unit: texts["unit"], slice: texts["slice"],
       container: texts["container"], executable: texts["executable"],
-      executableDigest: texts["executableSHA256"].flatMap { bytes(hexadecimal: $0) }, socket: texts["socket"] ?? "ctap",
-      grant: grant(of: user ?? .max))
+      executableDigest: digest, socket: texts["socket"] ?? "ctap", grant: grant(of: user ?? .max))
   }
 
   private func grant(of user: UInt32) -> Grant? {
     texts["grantRule"].map { Grant(id: "(invented)", rule: $0, user: user, claims: Claims(claims)) }
   }
 
-  private func number(_ text: String, _ kind: String, _ found: UInt32?) throws(QuestionError) -> UInt32 {
-    guard let found else { throw QuestionError(description: "there is no \(kind) \(quoted(text, limit: 64)) here") }
+  private func digest(_ text: String) throws(QuestionError) -> [UInt8] {
+    guard let digest = bytes(hexadecimal: text), digest.count == 32 else {
+      throw QuestionError(
+        description: "\(quoted(text, limit: 64)) is no SHA-256: write the 64 hexadecimal digits of sha256sum(1)")
+    }
+    return digest
+  }
+
+  /// A name, or digits.
+  private func number(
+    _ text: String, _ kind: String, _ lookUp: (String) throws(SystemError) -> UInt32?
+  ) throws(QuestionError) -> UInt32 {
+    if let number = UInt32(text), number != .max { return number }
+    let name = "\(kind) \(quoted(text, limit: 64))"
+    let found: UInt32?
+    do {
+      found = try lookUp(text)
+    } catch {
+      throw QuestionError(description: "\(name) could not be looked up (\(error))")
+    }
+    guard let found else { throw QuestionError(description: "there is no \(name) here") }
     return found
   }
 }

@@ -15,17 +15,7 @@ package final class ReviewedAccounts: Sendable {
   /// Who is not known here, in the order in which they were asked for, e.g. `user "gitlab-runner"`.
   package var unknown: [String] { state.withLock { $0.unknown } }
 
-  /// A name, or digits.
-  package func user(_ text: String) -> UInt32? { number(text) ?? directory.find("user", text) }
-
-  /// A name, or digits.
-  package func group(_ text: String) -> UInt32? { number(text) ?? directory.find("group", text) }
-
-  private func number(_ text: String) -> UInt32? {
-    UInt32(text).flatMap { $0 == .max ? nil : $0 }
-  }
-
-  var directory: AccountDirectory {
+  package var directory: AccountDirectory {
     AccountDirectory(
       user: { [self] name throws(SystemError) in try AccountDirectory.system.user(name) ?? invented("user", name) },
       group: { [self] name throws(SystemError) in try AccountDirectory.system.group(name) ?? invented("group", name) })
@@ -42,11 +32,5 @@ package final class ReviewedAccounts: Sendable {
       state.unknown.append(key)
       return number
     }
-  }
-}
-
-extension AccountDirectory {
-  fileprivate func find(_ kind: String, _ name: String) -> UInt32? {
-    kind == "user" ? try? user(name) : try? group(name)
   }
 }

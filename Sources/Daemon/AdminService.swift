@@ -1,4 +1,5 @@
 internal import Authenticator
+internal import CTAP
 internal import CTAPHID
 internal import Configuration
 internal import FoundationEssentials
@@ -82,7 +83,7 @@ struct AdminService: FrameService {
   let group: UInt32?
   let engine: AuthenticatorEngine
   let grants: JobGrants
-  let executables: ExecutableDigests
+  let executables: MachineReader
   /// nil in tests that have none.
   var keys: TPMKeyStore?
   /// nil in tests that have none.
@@ -109,8 +110,7 @@ struct AdminService: FrameService {
       }
       return await answer(payload, for: caller)
     case .cbor:
-      // CTAP2_ERR_NOT_ALLOWED
-      guard let caller = session else { return .data([0x30]) }
+      guard let caller = session else { return .data(CTAPStatus.notAllowed.encoded()) }
       return .data(await engine.respond(to: payload, from: caller))
     default: return .error(.invalidCommand)
     }
@@ -141,18 +141,23 @@ struct AdminService: FrameService {
       case "grantList": return encode(await grantPage(after: request.after))
       case "grantRevoke":
         guard let id = request.id else { throw AdminProblem(error: "the key \"id\" is missing") }
-        return encode(GrantEnd(revoked: await grants.end(id, "it was revoked by uid \(caller.user)")))
+        return encode(GrantEnd(revoked: await grants.end(id, "it was revoked by uid \(caller.user)", by: caller)))
       case "explain": return .data(JSONValue.object(try await explain(payload)).serialized())
       case "deleteCredential":
         let removed = try await engine.removeCredential(id: try credentialID(request), for: caller)
         return encode(OneCredential(credential: removed.map(report)))
       case "attestationRequest":
-        return encode(FileAnswer(try await enrolment().request(for: caller)))
+        let made = try await enrolling("attestation.request", for: caller) { try await $0.request(for: caller) }
+        return encode(FileAnswer(made))
       case "attestationRespond":
-        return encode(
-          FileAnswer(try await enrolment().respond(to: try FileAnswer.content(request.file), for: caller)))
+        let challenge = try FileAnswer.content(request.file)
+        let response = try await enrolling("attestation.respond", for: caller) {
+          try await $0.respond(to: challenge, for: caller)
+        }
+        return encode(FileAnswer(response))
       case "attestationInstall":
-        try await enrolment().install(try FileAnswer.content(request.file))
+        let certificates = try FileAnswer.content(request.file)
+        try await enrolling("attestation.install", for: caller) { try await $0.install(certificates) }
         return encode(FileAnswer())
       case "decommission": return encode(try await decommission(request, for: caller))
       case "bootState": return encode(try await bootDesk().answer())
@@ -281,9 +286,18 @@ struct AdminService: FrameService {
     return id
   }
 
-  private func enrolment() throws(AdminProblem) -> AttestationKeeper {
+  /// A step of the enrolment, once its record is durable.
+  private func enrolling<Answer: Sendable>(
+    _ step: String, for caller: Caller, _ take: (AttestationKeeper) async throws -> Answer
+  ) async throws -> Answer {
     guard let attestation else { throw AdminProblem(error: "this daemon has no attestation") }
-    return attestation
+    try await engine.recordOperatorAct("attestation", step, for: caller)
+    do {
+      return try await take(attestation)
+    } catch {
+      try await engine.recordOperatorAct("attestation", step, for: caller, failure: "\(error)")
+      throw error
+    }
   }
 
   /// Not for the group: nothing of it can be undone.

@@ -24,6 +24,7 @@ actor AttestationKeeper {
   }
 
   private let file: KeptFile
+  private let executor: ThreadExecutor
   private let keys: TPMKeyStore
   private let identity: AuthenticatorIdentity
   private let clock: any Timekeeper
@@ -41,11 +42,20 @@ actor AttestationKeeper {
 
   /// Reads the file, where there is one.
   ///
+  /// - Parameters:
+  ///   - stateDirectory: the file's
+  ///   - executor: the thread that all work with the file runs on
+  ///   - keys: the TPM
+  ///   - identity: for which AAGUID certificates are taken
+  ///   - clock: for their validity
+  ///   - log: for the operator
   /// - Throws: ``EnrolmentRefusal`` where it cannot be read: going on without would make a second key
   init(
-    stateDirectory: String, keys: TPMKeyStore, identity: AuthenticatorIdentity, clock: any Timekeeper, log: Logger
+    stateDirectory: String, executor: ThreadExecutor, keys: TPMKeyStore, identity: AuthenticatorIdentity,
+    clock: any Timekeeper, log: Logger
   ) throws(EnrolmentRefusal) {
     file = KeptFile(path: stateDirectory + "/attestation.json")
+    self.executor = executor
     self.keys = keys
     self.identity = identity
     self.clock = clock
@@ -54,6 +64,8 @@ actor AttestationKeeper {
     let found = record.flatMap(AttestationKeeper.installed(_:))
     installed.withLock { $0 = found }
   }
+
+  nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
 
   /// The key and its certificates; nil until they are installed, and once they have expired.
   nonisolated func inService() -> InstalledAttestation? {

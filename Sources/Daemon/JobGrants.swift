@@ -1,6 +1,7 @@
 internal import AuditLog
 internal import Authenticator
 internal import CTAPHID
+internal import Glibc
 internal import IdentityTokens
 internal import Platform
 internal import Policy
@@ -64,12 +65,15 @@ actor JobGrants {
   private static let maximumClaims = 16_384
   /// Seconds: a week.
   static let lifetimes: ClosedRange<UInt64> = 1...604_800
+  /// Who ends what ends by itself.
+  private static let daemon = Caller(
+    connection: 0, user: geteuid(), group: getegid(), process: getpid(), supplementaryGroups: [], unit: nil)
 
   nonisolated let loop: EventLoop
   private let engine: AuthenticatorEngine
   private let folder: JobsFolder
   private let settings: ServerSettings
-  private let executables: ExecutableDigests
+  private let executables: MachineReader
   private let log: Logger
   private let time: any Timekeeper
   private var issuers: [TokenIssuer]
@@ -81,7 +85,7 @@ actor JobGrants {
 
   init(
     loop: EventLoop, engine: AuthenticatorEngine, folder: String, settings: ServerSettings, issuers: [TokenIssuer],
-    executables: ExecutableDigests, log: Logger
+    executables: MachineReader, log: Logger
   ) {
     self.loop = loop
     self.engine = engine
@@ -133,7 +137,7 @@ actor JobGrants {
       try await engine.begin(grant, until: job.deadline, operations: request.operations, for: administrator)
       try await job.server.listen(on: listener)
     } catch {
-      await engine.end(grant, reason: "\(error)")
+      await engine.end(grant, reason: "\(error)", for: Self.daemon)
       folder.remove(place)
       throw GrantError(description: "\(error)")
     }
@@ -203,11 +207,17 @@ actor JobGrants {
   }
 
   /// Ends a grant at once: its connections are closed, and what is in progress fails.
+  ///
+  /// - Parameters:
+  ///   - id: of a grant that may have ended
+  ///   - reason: for the log
+  ///   - administrator: whose word ends it; nil where nobody's does
+  /// - Returns: whether there was one
   @discardableResult
-  func end(_ id: String, _ reason: String) async -> Bool {
+  func end(_ id: String, _ reason: String, by administrator: Caller? = nil) async -> Bool {
     guard let job = jobs.removeValue(forKey: id) ?? spent.removeValue(forKey: id) else { return false }
     // First, so that nothing that the TPM signs from here on is given out.
-    await engine.end(job.grant, reason: reason)
+    await engine.end(job.grant, reason: reason, for: administrator ?? Self.daemon)
     await job.server.abort()
     takeDown(job)
     log.info("grant \(id) has ended: \(reason)")
@@ -228,7 +238,7 @@ actor JobGrants {
     await job.server.stop(within: 10_000_000_000)
     // Unless something else has ended it meanwhile.
     guard spent.removeValue(forKey: id) != nil else { return }
-    await engine.end(job.grant, reason: reason)
+    await engine.end(job.grant, reason: reason, for: Self.daemon)
     takeDown(job)
     log.info("grant \(job.grant.id) has ended: \(reason)")
   }

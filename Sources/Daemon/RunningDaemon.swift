@@ -27,7 +27,7 @@ final class RunningDaemon: Sendable {
   private let attestation: AttestationKeeper
   private let jobs: SocketServer<CTAPService>
   private let administration: SocketServer<AdminService>
-  private let executables: ExecutableDigests
+  private let reader: MachineReader
   private let grants: JobGrants
   private let decommissioning: Decommissioning
   private let report: StatusReporter
@@ -57,8 +57,9 @@ final class RunningDaemon: Sendable {
     ServiceProcess.warnOfRoot(unit: "countersignd.service", logger)
     _ = raiseDescriptorLimit()
 
+    let files = try ThreadExecutor(name: "store")
     let database = try CredentialDatabase(
-      stateDirectory: loaded.settings.stateDirectory, executor: try ThreadExecutor(name: "store"),
+      stateDirectory: loaded.settings.stateDirectory, executor: files,
       maximumCredentials: loaded.settings.maximumCredentials, log: logger)
     try await database.open()
     let audit = try AuditFile(
@@ -110,7 +111,7 @@ final class RunningDaemon: Sendable {
     }
     guard let own else { preconditionFailure("made above") }
     let daemon = try RunningDaemon(
-      configured, loaded.settings, logger, database, audit, keys, approvals, own, passed, sink)
+      configured, loaded.settings, logger, database, files, audit, keys, approvals, own, passed, sink)
     await daemon.engine.prepare()
     await daemon.grants.prepare()
     try await daemon.compareLog()
@@ -139,7 +140,7 @@ final class RunningDaemon: Sendable {
 
   private init(
     _ configured: Configured, _ settings: Settings, _ logger: Logger, _ database: CredentialDatabase,
-    _ audit: AuditFile, _ keys: TPMKeyStore, _ approvals: BootStateKeeper, _ own: OwnSockets,
+    _ files: ThreadExecutor, _ audit: AuditFile, _ keys: TPMKeyStore, _ approvals: BootStateKeeper, _ own: OwnSockets,
     _ sockets: [PassedDescriptor], _ sink: AsyncStream<DaemonEvent>.Continuation
   ) throws {
     self.own = own
@@ -154,7 +155,8 @@ final class RunningDaemon: Sendable {
     loop = try EventLoop(name: "sockets")
     let identity: AuthenticatorIdentity = keys.status.nature == .hardware ? .hardware : .software
     let attestation = try AttestationKeeper(
-      stateDirectory: settings.stateDirectory, keys: keys, identity: identity, clock: SystemTime(), log: logger)
+      stateDirectory: settings.stateDirectory, executor: files, keys: keys, identity: identity, clock: SystemTime(),
+      log: logger)
     self.attestation = attestation
     engine = AuthenticatorEngine(
       environment: AuthenticatorEnvironment(
@@ -162,13 +164,13 @@ final class RunningDaemon: Sendable {
         identity: identity,
         attestation: AttestationService(attester: keys, inService: { attestation.inService() })),
       judge: settings.rules, executor: loop)
-    executables = try ExecutableDigests(wanted: settings.rules.wantsExecutableDigests)
+    reader = try MachineReader(wanted: settings.rules.wantsExecutableDigests)
     jobs = SocketServer(
       loop: loop, service: CTAPService(engine: engine), settings: ServerSettings.ofJobs(settings),
-      executables: executables, log: logger)
+      executables: reader, log: logger)
     grants = JobGrants(
       loop: loop, engine: engine, folder: RunningDaemon.jobsFolder(settings),
-      settings: ServerSettings.ofJobs(settings), issuers: settings.issuers, executables: executables, log: logger)
+      settings: ServerSettings.ofJobs(settings), issuers: settings.issuers, executables: reader, log: logger)
     let desk = BootDesk(keys, approvals, pcrs: BootPolicy.usualPCRs)
     decommissioning = Decommissioning(
       parts: Decommissioning.Parts(
@@ -182,7 +184,7 @@ final class RunningDaemon: Sendable {
       loop: loop,
       service: AdminService(
         owner: geteuid(), group: settings.adminGroup, engine: engine, grants: grants,
-        executables: executables, keys: keys, attestation: attestation, boot: desk,
+        executables: reader, keys: keys, attestation: attestation, boot: desk,
         decommissioning: decommissioning,
         status: { [report, decommissioning] in
           var status = await report.make()
@@ -236,11 +238,11 @@ final class RunningDaemon: Sendable {
     notify(ServiceNotifier.reloadingNow)
     defer { notify(.ready, .status(statusLine)) }
     do {
-      let loaded = try configured.load()
+      let loaded = try await reader.load(configured)
       for notice in loaded.notices { logger.notice(notice) }
       await engine.replaceJudge(loaded.settings.rules)
       await grants.replaceIssuers(loaded.settings.issuers)
-      executables.wanted.withLock { $0 = loaded.settings.rules.wantsExecutableDigests }
+      reader.wanted.withLock { $0 = loaded.settings.rules.wantsExecutableDigests }
       report.noteReload(rules: loaded.settings.rules.rules.count)
       logger.notice("configuration read again: \(counted(report.rules, "rule")) in force")
       var rest = loaded.settings
@@ -284,7 +286,7 @@ final class RunningDaemon: Sendable {
     await administration.stop(within: decommissioning.isOver ? RunningDaemon.patience : 0)
     await grants.stop()
     await engine.settle()
-    executables.stop()
+    reader.stop()
     if !decommissioning.isOver {
       await record("stop", reason: nil)
       await notary.finish()

@@ -76,7 +76,8 @@ package enum DatabaseValue: Equatable, Sendable {
   }
 }
 
-/// The row that a query stands at, lent for one call: it cannot be copied or kept. Columns count from 0 and convert as SQLite does: a NULL is 0, "" or no bytes.
+/// The row that a query stands at, lent for one call: it cannot be copied or kept. Columns count from 0 and convert as
+/// SQLite does: a NULL is 0, "" or no bytes.
 @safe package struct Row: ~Copyable {
   private let handle: OpaquePointer
 

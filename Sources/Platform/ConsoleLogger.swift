@@ -38,7 +38,15 @@ package enum ConsoleLogger {
     writer?.flush(within: patience)
   }
 
-  private static let isJournal = unsafe getenv("JOURNAL_STREAM") != nil
+  private static let isJournal = isJournal(
+    unsafe getenv("JOURNAL_STREAM").map { unsafe String(cString: $0) }, STDERR_FILENO)
+
+  /// Whether this descriptor is the stream that JOURNAL_STREAM names by `device:inode` (systemd.exec(5)): what a service
+  /// starts inherits the variable, whatever its standard error is.
+  static func isJournal(_ stream: String?, _ descriptor: Int32) -> Bool {
+    guard let stream, let identity = try? Descriptor.identity(of: descriptor) else { return false }
+    return stream == "\(identity.device):\(identity.inode)"
+  }
 
   private static func line(_ level: Logger.Level, _ message: String) -> String {
     let text = oneLine(message)

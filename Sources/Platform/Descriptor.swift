@@ -88,3 +88,16 @@ package struct Descriptor: ~Copyable, Sendable {
     try checked("fdatasync") { fdatasync(raw) }
   }
 }
+
+/// setrlimit(2): raises the soft limit of open descriptors to the hard one, since each connection is one.
+///
+/// - Returns: the limit now
+@discardableResult
+package func raiseDescriptorLimit() -> Int {
+  var limit = rlimit()
+  unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  limit.rlim_cur = limit.rlim_max
+  unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+  return Int(clamping: limit.rlim_cur)
+}

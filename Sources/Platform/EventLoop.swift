@@ -6,8 +6,8 @@ internal import Synchronization
 /// authenticator share one, so that a request makes no thread hop before the TPM's.
 ///
 /// In each round: events, then timers that are due, then turns that were asked for before, then jobs that were queued
-/// by then. Nothing that runs here may block. Callbacks run on the loop's thread outside of any task; an actor of the loop enters itself with
-/// `assumeIsolated`.
+/// by then. Nothing that runs here may block. Callbacks run on the loop's thread outside of any task; an actor of the
+/// loop enters itself with `assumeIsolated`.
 ///
 /// A task that awaits a continuation, or calls a nonisolated closure, comes back by way of the cooperative pool, even
 /// to an actor of the loop: two hops, and none to be had while the pool is occupied. A task started with

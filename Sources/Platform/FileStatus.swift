@@ -34,8 +34,12 @@ package struct FileIdentity: Hashable, Sendable {
 extension Descriptor {
   /// fstat(2).
   package borrowing func identity() throws(SystemError) -> FileIdentity {
+    try Descriptor.identity(of: raw)
+  }
+
+  /// fstat(2) of a descriptor that is another's.
+  static func identity(of raw: Int32) throws(SystemError) -> FileIdentity {
     var status = stat()
-    let raw = raw
     try checked("fstat") { unsafe fstat(raw, &status) }
     return FileIdentity(
       device: UInt64(status.st_dev), inode: UInt64(status.st_ino), size: Int64(status.st_size),

@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// A value behind a lock, used as Synchronization's `Lock`, which ThreadSanitizer does not understand on Linux: it
+/// A value behind a lock, used as Synchronization's `Mutex`, which ThreadSanitizer does not understand on Linux: it
 /// reports a race on every value behind one. This one is a pthread_mutex_t, which it does.
 @safe package struct Lock<Value: ~Copyable>: ~Copyable, @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>

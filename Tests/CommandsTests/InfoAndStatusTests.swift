@@ -130,7 +130,7 @@ final class FakeAdministration: FrameExchange {
     #expect(transcript.run("status") == .failure)
     #expect(
       transcript.errorText == "countersign: cannot get the daemon's status: the daemon refused (only root may ask): "
-        + "ask as root or as the daemon's own user\n")
+        + "ask as root, the daemon's own user or a member of adminGroup\n")
     #expect(transcript.outputText == "")
   }
 

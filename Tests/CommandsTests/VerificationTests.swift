@@ -139,8 +139,10 @@ import WebAuthn
 
   @Test func refusesTwoReadersOfStandardInput() {
     let transcript = Transcript(daemon: daemon, input: creationOptions())
-    #expect(transcript.run("register --pin-file -") == .usage)
-    #expect(transcript.errorText.contains("--pin-file is standard input, and so is something else: name files"))
+    for command in ["register", "rotate --replaces AQEB"] {
+      #expect(transcript.run("\(command) --pin-file -") == .usage)
+      #expect(transcript.errorText.contains("--pin-file is standard input, and so is something else: name files"))
+    }
     transcript.files["o"] = transcript.input
     transcript.input = Array("1234".utf8)
     #expect(transcript.run("register --in o --pin-file -") == .done)

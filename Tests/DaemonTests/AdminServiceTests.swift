@@ -1,3 +1,4 @@
+import AuditLog
 import Authenticator
 import CBOR
 import CTAPHID
@@ -5,6 +6,7 @@ import Crypto
 import Glibc
 import Platform
 import Policy
+import TPMKeyStore
 import TestSupport
 import Testing
 import Transports
@@ -20,10 +22,10 @@ private final class AdminFixture: Sendable {
   private let folder = TemporaryDirectory()
   private let executor: ThreadExecutor
   private let loop: EventLoop
-  private let digests: ExecutableDigests
+  private let digests: MachineReader
   private let service: AdminService
 
-  init(rules: [Rule] = [], group: UInt32? = nil) throws {
+  init(rules: [Rule] = [], group: UInt32? = nil, attestation: AttestationKeeper? = nil) throws {
     executor = try ThreadExecutor(name: "engine")
     let environment = AuthenticatorEnvironment(
       keys: keys, store: store, audit: audit, time: ManualTime(), random: SeededRandom(seed: 7), logger: .silent,
@@ -38,12 +40,13 @@ private final class AdminFixture: Sendable {
     let audit = AuditReport(path: "/a", sequence: 7, hash: "00", anchor: 3, publicKey: "AA", firstAnchor: 2)
     let engine = AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor)
     loop = try EventLoop(name: "sockets")
-    digests = try ExecutableDigests(wanted: false)
+    digests = try MachineReader(wanted: false)
     let grants = JobGrants(
       loop: loop, engine: engine, folder: folder.path("jobs"), settings: ServerSettings(), issuers: [],
       executables: digests, log: .silent)
     service = AdminService(
-      owner: 7, group: group, engine: engine, grants: grants, executables: digests, status: { report },
+      owner: 7, group: group, engine: engine, grants: grants, executables: digests,
+      attestation: attestation, status: { report },
       auditLog: { audit },
       metrics: { "\($0.counts.count)" })
   }
@@ -352,6 +355,65 @@ private final class AdminFixture: Sendable {
     let parties = (0..<65).map { "a\($0).example.com" }
     #expect(
       await fixture.ask(Self.job(rpIds: parties)) == #"{"error":"a grant names at most 64 relying parties"}"#)
+  }
+
+  // MARK: What the operator does besides
+
+  @Test func enrolmentIsRecordedBeforeItIsDone() async throws {
+    let runner = try await EnrolledRunner()
+    let fixture = try AdminFixture(attestation: runner.keeper)
+    let request = #"{"request":"attestationRequest"}"#
+    fixture.audit.faults.fail(at: 1)
+    #expect(await fixture.ask(request) == #"{"error":"write: injected"}"#)
+    fixture.audit.faults.fail(at: nil)
+    #expect(try entries(ofDirectory: runner.folder.path) == [], "not without a record")
+    #expect(await fixture.ask(request)?.hasPrefix(#"{"file":"#) ?? false)
+    for name in ["Respond", "Install"] {
+      #expect(
+        await fixture.ask(#"{"request":"attestation\#(name)","file":"{}"}"#)?.hasPrefix(#"{"error":"#) ?? false)
+    }
+    let records = fixture.audit.records
+    #expect(records.allSatisfy { $0.operation == "attestation" && $0.user == 7 })
+    // What was not done is said after.
+    #expect(records.map(\.outcome) == [.done, .done, .failed, .done, .failed])
+    #expect(
+      records.map(\.detail) == [
+        "attestation.request", "attestation.respond", "attestation.respond", "attestation.install",
+        "attestation.install",
+      ])
+    #expect(records.map { $0.reason != nil } == [false, false, true, false, true])
+    await runner.keys.stop()
+  }
+
+  @Test func whoEndsAGrantIsRecorded() async throws {
+    let rule = Rule(
+      name: "deploy", callers: [CallerPattern(user: 7)], relyingParties: [try RelyingPartyPattern("*")],
+      operations: [.authenticate])
+    let fixture = try AdminFixture(rules: [rule])
+    let made = try #require(
+      await fixture.ask(#"{"request":"grantCreate","grant":{"rule":"deploy","uid":7,"ttl":60}}"#))
+    let id = try JSONCursor(try JSONValue.parse(Array(made.utf8))).required("id", "text").string()
+    #expect(await fixture.ask(#"{"request":"grantRevoke","id":"\#(id)"}"#) == #"{"revoked":true}"#)
+    #expect(await fixture.ask(#"{"request":"grantRevoke","id":"\#(id)"}"#) == #"{"revoked":false}"#)
+    let records = fixture.audit.records
+    #expect(records.map(\.detail) == ["grant.create", "grant.end"])
+    #expect(records.allSatisfy { $0.user == 7 && $0.outcome == .done && $0.grant == id })
+  }
+
+  /// Whoever is not known on this machine is nobody.
+  @Test(arguments: [
+    (#""user":"nobody-of-that-name""#, #"there is no user \"nobody-of-that-name\" here"#),
+    (#""groups":["0","none-of-that-name"]"#, #"there is no group \"none-of-that-name\" here"#),
+    (#""user":"4294967295""#, #"there is no user \"4294967295\" here"#),
+    (
+      #""executableSHA256":"garbage""#,
+      #"\"garbage\" is no SHA-256: write the 64 hexadecimal digits of sha256sum(1)"#
+    ),
+  ])
+  func explainsNobodyInvented(_ member: String, _ problem: String) async throws {
+    let fixture = try AdminFixture()
+    let question = #"{"request":"explain","rpId":"example.com",\#(member)}"#
+    #expect(await fixture.ask(question) == #"{"error":"\#(problem)"}"#)
   }
 
   // MARK: CTAP2 as the operator

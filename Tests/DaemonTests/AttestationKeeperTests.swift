@@ -25,6 +25,7 @@ private final class Records: DeviceRecordStore {
 final class EnrolledRunner: Sendable {
   let fixture: SoftwareTPMFixture
   let folder: TemporaryDirectory
+  let executor: ThreadExecutor
   let keys: TPMKeyStore
   let keeper: AttestationKeeper
   let clock = ManualTime()
@@ -33,10 +34,15 @@ final class EnrolledRunner: Sendable {
   init() async throws {
     fixture = try SoftwareTPMFixture()
     folder = TemporaryDirectory()
+    executor = try ThreadExecutor(name: "store")
     (keys, _) = try await TPMKeyStore.start(
       connection: .tcti(fixture.tcti), records: Records(), allowSoftware: true, log: .silent)
     keeper = try AttestationKeeper(
-      stateDirectory: folder.path, keys: keys, identity: .software, clock: clock, log: .silent)
+      stateDirectory: folder.path, executor: executor, keys: keys, identity: .software, clock: clock, log: .silent)
+  }
+
+  deinit {
+    executor.stop()
   }
 
   var now: Int64 { clock.unixMilliseconds / 1000 }
@@ -95,7 +101,8 @@ final class EnrolledRunner: Sendable {
 
     // It outlives the daemon, and the key is made once.
     let again = try AttestationKeeper(
-      stateDirectory: runner.folder.path, keys: runner.keys, identity: .software, clock: runner.clock, log: .silent)
+      stateDirectory: runner.folder.path, executor: runner.executor, keys: runner.keys, identity: .software,
+      clock: runner.clock, log: .silent)
     #expect(again.inService() == installed)
     let second = try AttestationRequest(try await again.request(for: runner.caller))
     #expect(second.attestationKey == (try AttestationRequest(request).attestationKey))
@@ -217,7 +224,8 @@ final class EnrolledRunner: Sendable {
     try AtomicFile(path: path).commit(Array("{\"countersign\":\"attestation key\",\"version\":2}".utf8))
     #expect {
       _ = try AttestationKeeper(
-        stateDirectory: runner.folder.path, keys: runner.keys, identity: .software, clock: runner.clock, log: .silent)
+        stateDirectory: runner.folder.path, executor: runner.executor, keys: runner.keys, identity: .software,
+        clock: runner.clock, log: .silent)
     } throws: {
       "\($0)".contains("is no attestation record of this version")
     }

@@ -198,6 +198,7 @@ def test_it_ends_by_revocation(make_daemon):
     assert [one["id"] for one in grants(daemon)] == [other["id"]]
     ended = [one for one in daemon.audit() if one.get("detail") == "grant.end"]
     assert ended[-1]["grant"] == grant["id"] and "revoked by uid" in ended[-1]["reason"]
+    assert ended[-1]["uid"] == os.getuid() and ended[-1]["outcome"] == "done"
 
 
 def test_it_ends_by_time(make_daemon):

@@ -79,6 +79,24 @@ private let kept = Lock<[(Pipe, LineWriter)]>([])
     #expect(waitUntilReadable([pipe.reading.raw], within: 0) != nil)
   }
 
+  /// systemd.exec(5): device and inode of the stream, since what a service starts inherits the variable.
+  @Test func theJournalReadsTheStreamThatIsNamed() throws {
+    let pipe = try Pipe()
+    let identity = try pipe.writing.identity()
+    #expect(ConsoleLogger.isJournal("\(identity.device):\(identity.inode)", pipe.writing.raw))
+  }
+
+  @Test func anInheritedNameIsOfAnotherStream() throws {
+    let pipe = try Pipe()
+    let other = try Pipe()
+    let identity = try other.writing.identity()
+    let name = "\(identity.device):\(identity.inode)"
+    for text in [nil, "", ":", "8", name + ":1", " " + name, name, "x:y"] {
+      #expect(!ConsoleLogger.isJournal(text, pipe.writing.raw))
+    }
+    #expect(!ConsoleLogger.isJournal(name, -1))
+  }
+
   @Test func textFromOutsideForgesNoLine() {
     #expect(ConsoleLogger.oneLine("plain, ü, 😀") == "plain, ü, 😀")
     for control in ["\n", "\r", "\0", "\u{1b}", "\u{7f}", "\u{85}", "\u{9b}", "\u{2028}", "\u{2029}"] {

@@ -119,35 +119,7 @@ private final class DatagramReceiver {
   }
 }
 
-@Suite struct FileLockTests {
-  @Test func oneHolder() throws {
-    let folder = TemporaryDirectory()
-    let path = folder.path("lock")
-    do {
-      let lock = try FileLock(path: path)
-      do {
-        _ = try FileLock(path: path)
-        Issue.record("locked twice")
-      } catch {
-        #expect(FileLock.isHeld(error))
-      }
-      _ = lock
-    }
-    _ = try FileLock(path: path)
-  }
-
-  @Test func otherFailures() throws {
-    let folder = TemporaryDirectory()
-    do {
-      _ = try FileLock(path: folder.path("none/lock"))
-      Issue.record("locked in a folder that is not there")
-    } catch {
-      #expect(!FileLock.isHeld(error) && error.code == ENOENT)
-    }
-    symlink("/dev/null", folder.path("link"))
-    #expect(throws: SystemError.self) { _ = try FileLock(path: folder.path("link")) }
-  }
-
+@Suite struct ResourceLimitTests {
   @Test func descriptorLimit() {
     #expect(raiseDescriptorLimit() > 0)
   }

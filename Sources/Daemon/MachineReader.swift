@@ -4,21 +4,22 @@ internal import Platform
 internal import Policy
 internal import Transports
 
-/// Reads executables on a thread of its own, each only once: what identifies a file's content is device, inode, size and
-/// both times of change, of which the last is the kernel's alone.
-actor ExecutableDigests: ExecutableReader {
+/// Reads on a thread of its own what may take its time: executables, the user database and the configuration. Each
+/// executable only once: what identifies a file's content is device, inode, size and both times of change, of which the
+/// last is the kernel's alone.
+actor MachineReader: ExecutableReader {
   /// Bytes of the longest executable that is read.
   private static let maximumSize = 512 << 20
   private static let maximumCount = 256
 
-  /// Whether a rule asks for one; a reload changes it.
+  /// Whether a rule asks for the digest of an executable; a reload changes it.
   nonisolated let wanted: Lock<Bool>
   private let executor: ThreadExecutor
   private var known: [FileIdentity: [UInt8]] = [:]
 
   init(wanted: Bool) throws(SystemError) {
     self.wanted = Lock(wanted)
-    executor = try ThreadExecutor(name: "digests")
+    executor = try ThreadExecutor(name: "reader")
   }
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
@@ -30,12 +31,17 @@ actor ExecutableDigests: ExecutableReader {
 
   func digest(of file: ExecutableFile) -> [UInt8]? { digest(of: file.descriptor) }
 
-  /// The operator's question in the words of policy. Here, since the user database may take its time, and executables do.
+  /// The operator's question in the words of policy.
   ///
   /// - Throws: `QuestionError`
   func inquiry(_ question: PolicyQuestion) throws -> Inquiry {
-    try question.inquiry(accounts: ReviewedAccounts()) { digest(of: $0) }
+    try question.inquiry(accounts: .system) { digest(of: $0) }
   }
+
+  /// The configuration, whose names of users are looked up.
+  ///
+  /// - Throws: `ConfigurationError`
+  func load(_ configured: Configured) throws(ConfigurationError) -> LoadedSettings { try configured.load() }
 
   private func digest(of file: borrowing Descriptor) -> [UInt8]? {
     guard let identity = try? file.identity() else { return nil }
