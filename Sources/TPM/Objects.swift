@@ -60,11 +60,7 @@ extension TPMContext {
   /// - Throws: ``TPMError``
   package mutating func removePersistent(at handle: UInt32, session: TPMSession) throws(TPMError) {
     guard let reference = try reference(to: handle) else { return }
-    var none = ESYS_TR_NONE
-    try unsafe check("TPM2_EvictControl") { esys in
-      unsafe Esys_EvictControl(
-        esys, ESYS_TR_RH_OWNER, reference.raw, session.raw, noSession, noSession, handle, &none)
-    }
+    try removePersistent(reference, at: handle, session: session)
   }
 
   /// Whether a loaded object is a restricted, fixed decryption key.
