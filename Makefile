@@ -146,7 +146,10 @@ install: $(PROGRAMS)
 	install -m 0644 systemd/countersign.schema.json $(DESTDIR)$(DATADIR)/
 	for runner in github-runner gitlab-runner; do \
 	  install -d $(DESTDIR)$(DATADIR)/integrations/$$runner && \
-	  install -m 0755 integrations/$$runner/*.sh $(DESTDIR)$(DATADIR)/integrations/$$runner/ || exit 1; done
+	  for script in integrations/$$runner/*.sh; do \
+	    installed=$(DESTDIR)$(DATADIR)/integrations/$$runner/$$(basename $$script) && \
+	    sed 's|/usr/bin/countersign|$(BINDIR)/countersign|; s|/usr/share/countersign|$(DATADIR)|' $$script > $$installed && \
+	    chmod 0755 $$installed || exit 1; done || exit 1; done
 	test -e $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json || \
 	  install -m 0644 systemd/countersign.json $(DESTDIR)$(SYSCONFDIR)/countersign/countersign.json
 

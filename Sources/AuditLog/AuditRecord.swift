@@ -20,7 +20,7 @@ package struct AuditRecord: Equatable, Sendable {
   package var time: Int64
   package var outcome: Outcome
   /// `register`, `authenticate`, `manage`, `reset`, `clientPIN`, `token`, `largeBlobs`, `wink`, `selection`; of the
-  /// operator `grant`, `attestation`; of the daemon itself `start`, `reload`, `stop`, `log.head`
+  /// operator `grant`, `attestation`, `boot`, `decommission`; of the daemon itself `start`, `reload`, `stop`, `log.head`
   /// and ``breakOperation``.
   package var operation: String
   /// Which of its kind, where there are several: `pin.set`, `credential.delete`, `config.toggleAlwaysUv`, `u2f`.

@@ -23,7 +23,7 @@ struct AdminSession {
       throw CommandFailure(context.what, error, socket: context.adminSocket, namedBy: "--admin-socket")
     }
     if case .string(let problem) = members["error"] {
-      throw context.fail(.failure, "the daemon refused (\(problem))", "see its log")
+      throw context.fail(.failure, "the daemon refused (\(problem))", "mend that, or see its log")
     }
     return members
   }

@@ -52,7 +52,7 @@ struct CommandContext {
     do {
       return try decode(bytes)
     } catch {
-      throw fail(.usage, "\(name): \(error)", "see countersign register --help and authenticate --help for examples")
+      throw fail(.usage, "\(name): \(error)", "see countersign \(command.rawValue) --help for what it takes")
     }
   }
 

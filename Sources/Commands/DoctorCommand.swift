@@ -126,7 +126,8 @@ private struct Examination {
           "service",
           state == "yes" ? "this runner has been decommissioned" : "this runner is being decommissioned: \(state)",
           mend: state == "yes"
-            ? "to begin anew: systemctl stop countersignd, move its state folder away, systemctl start countersignd"
+            ? "to begin anew: systemctl stop countersignd.socket countersignd, move the state folder and the audit log "
+              + "away, start both"
             : "countersign decommission")
       ]
     }
@@ -265,6 +266,8 @@ private struct Examination {
     } catch let error as ClientError {
       let failure = CommandFailure(context.what, error, socket: path)
       return [.failed("jobs' socket", failure.why, mend: "systemctl enable --now countersignd.socket")]
+    } catch AuthenticatorClient.Failure.status(let status) {
+      return [.failed("jobs' socket", "\(path) refuses (\(status))", mend: "see the other findings, and its log")]
     } catch {
       return [.failed("jobs' socket", "\(path) does not answer as it should (\(error))", mend: "see its log")]
     }

@@ -8,6 +8,12 @@ internal import WebAuthn
 // What went wrong elsewhere, in words for a person and with an exit status: the one place where that is decided.
 
 extension CommandFailure {
+  /// Whether it is the path of a grant's socket: `…/jobs/ID/ctap.sock`.
+  private static func isOfGrant(_ socket: String) -> Bool {
+    let parts = socket.split(separator: "/")
+    return parts.count >= 3 && parts.last == "ctap.sock" && parts[parts.count - 3] == "jobs"
+  }
+
   /// What the daemon's socket is for, and what to try where it does not answer.
   init(_ what: String, _ error: ClientError, socket: String, namedBy option: String = "--socket or COUNTERSIGN_SOCKET")
   {
@@ -17,6 +23,10 @@ extension CommandFailure {
         .unreachable, what, "you may not open \(socket) (\(error))",
         "have the operator let you in; the management socket is for root, the daemon's own user and the group of adminGroup"
       )
+    case .unreachable(let error) where error.code == ENOENT && CommandFailure.isOfGrant(socket):
+      self.init(
+        .unreachable, what, "the grant of \(socket) has ended",
+        "have a new one made: it ends by its time, its signatures, its revocation, or with the daemon")
     case .unreachable(let error):
       self.init(
         .unreachable, what, "no daemon at \(socket) (\(error))",
@@ -121,7 +131,11 @@ extension CommandFailure {
       ("the TPM can do none of the algorithms in pubKeyCredParams", "offer -7 (ES256); EdDSA is not in TPMs")
     case .keyStoreFull: ("the daemon's store is full", "remove credentials, or raise the limit")
     case .channelBusy: ("the queue for the TPM is full", "try again")
-    case .notAllowed: ("the daemon takes no such command now", "try again")
+    case .notAllowed:
+      (
+        "the daemon takes no such command now",
+        "try again; where that does not help, the runner may have been decommissioned"
+      )
     case .keepaliveCancel, .timeout, .userActionTimeout, .actionTimeout:
       ("the request was cancelled or took too long", "try again, or raise --timeout")
     case .unsupportedOption, .invalidOption:

@@ -70,7 +70,8 @@ extension Help {
     For root and the daemon's own user; the group of adminGroup may not. Interrupted at
     any point, by a loss of power or of the TPM, it goes on when countersignd starts,
     and it can be run again. Afterwards countersignd refuses everybody and says why. To
-    begin anew, stop it, move its state folder away, and start it.
+    begin anew, stop it and its socket, move the state folder and the audit log away
+    (the log is signed by a key that has gone), and start them.
 
     A copy of the state folder that was made before can be opened in this TPM by who
     is root on this machine. Where such copies exist, clear the TPM (tpm2_clear) or the

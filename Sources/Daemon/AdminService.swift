@@ -161,7 +161,10 @@ struct AdminService: FrameService {
         return encode(FileAnswer())
       case "decommission": return encode(try await decommission(request, for: caller))
       case "bootState": return encode(try await bootDesk().answer())
-      case "bootApprove": return encode(try await bootDesk().answer(to: request.file))
+      case "bootApprove":
+        let desk = try bootDesk()
+        return encode(
+          try await recorded("boot", "boot.approve", for: caller) { try await desk.answer(to: request.file) })
       case "disableCredential": return try await answer(.disabled, to: request, for: caller)
       case "enableCredential": return try await answer(.enabled, to: request, for: caller)
       case "setCredentialOutgoing": return try await answer(.outgoing, to: request, for: caller)
@@ -291,11 +294,18 @@ struct AdminService: FrameService {
     _ step: String, for caller: Caller, _ take: (AttestationKeeper) async throws -> Answer
   ) async throws -> Answer {
     guard let attestation else { throw AdminProblem(error: "this daemon has no attestation") }
-    try await engine.recordOperatorAct("attestation", step, for: caller)
+    return try await recorded("attestation", step, for: caller) { try await take(attestation) }
+  }
+
+  /// An act, once its record is durable; where it fails, a second record says so.
+  private func recorded<Answer: Sendable>(
+    _ operation: String, _ detail: String, for caller: Caller, _ act: () async throws -> Answer
+  ) async throws -> Answer {
+    try await engine.recordOperatorAct(operation, detail, for: caller)
     do {
-      return try await take(attestation)
+      return try await act()
     } catch {
-      try await engine.recordOperatorAct("attestation", step, for: caller, failure: "\(error)")
+      try await engine.recordOperatorAct(operation, detail, for: caller, failure: "\(error)")
       throw error
     }
   }

@@ -62,7 +62,16 @@ struct WaitingDaemon {
     administration = SocketServer(
       loop: loop,
       service: WaitingAdminService(
-        owner: geteuid(), group: settings.adminGroup, reason: reason, desk: desk, status: report.make),
+        owner: geteuid(), group: settings.adminGroup, reason: reason, desk: desk, status: report.make,
+        record: { caller, failure in
+          var record = AuditRecord(
+            time: SystemTime().unixMilliseconds, outcome: failure == nil ? .done : .failed, operation: "boot",
+            connection: caller.connection, user: caller.user, group: caller.group, process: caller.process,
+            unit: caller.unit)
+          record.detail = "boot.approve"
+          record.reason = failure
+          try await audit.submit(record).durable()
+        }),
       settings: ServerSettings.ofAdministration, log: logger)
   }
 
@@ -150,14 +159,16 @@ private struct WaitingAdminService: FrameService {
   let reason: String
   let desk: BootDesk
   let status: @Sendable () async -> StatusReport
+  /// Records an approval before it is taken, and once more why it was not.
+  let record: @Sendable (Caller, _ failure: String?) async throws -> Void
 
-  func open(_ caller: Caller) async -> Bool { caller.mayAdministrate(owner: owner, group: group) }
+  func open(_ caller: Caller) async -> Caller? { caller.mayAdministrate(owner: owner, group: group) ? caller : nil }
 
-  func answer(_ command: FrameCommand, _ payload: [UInt8], in isOperator: Bool) async -> FrameReply {
+  func answer(_ command: FrameCommand, _ payload: [UInt8], in caller: Caller?) async -> FrameReply {
     guard command == .administration else {
       return command == .cbor ? .data([CTAPStatus.tpmUnavailable.rawValue]) : .error(.invalidCommand)
     }
-    guard isOperator else { return AdminAnswer.encode(AdminProblem.stranger) }
+    guard let caller else { return AdminAnswer.encode(AdminProblem.stranger) }
     guard let request = try? JSONDecoder().decode(Request.self, from: Data(payload)) else {
       return AdminAnswer.encode(AdminProblem.noRequest)
     }
@@ -165,7 +176,14 @@ private struct WaitingAdminService: FrameService {
       switch request.request {
       case "status": return AdminAnswer.encode(await status())
       case "bootState": return AdminAnswer.encode(try await desk.answer())
-      case "bootApprove": return AdminAnswer.encode(try await desk.answer(to: request.file))
+      case "bootApprove":
+        try await record(caller, nil)
+        do {
+          return AdminAnswer.encode(try await desk.answer(to: request.file))
+        } catch {
+          try await record(caller, "\(error)")
+          throw error
+        }
       default: return AdminAnswer.encode(AdminProblem(error: reason))
       }
     } catch let problem as AdminProblem {
@@ -175,5 +193,5 @@ private struct WaitingAdminService: FrameService {
     }
   }
 
-  func close(_ session: Bool) async {}
+  func close(_ session: Caller?) async {}
 }

@@ -35,20 +35,21 @@ struct NVIndex: Sendable {
 
   var isGone: KeyStoreError {
     .failed(
-      "the TPM no longer has this device's \(place): somebody has removed it; begin anew with an empty state folder")
+      "the TPM no longer has this device's \(place): somebody has removed it; begin anew with an empty state folder and "
+        + "a new audit log")
   }
 
   var isAnother: KeyStoreError {
     .failed(
       "this device's \(place) has been removed from the TPM, and another index defined in its place; begin anew with "
-        + "an empty state folder")
+        + "an empty state folder and a new audit log")
   }
 
   /// Its tag is ours, which anybody can read in the TPM.
   func isDefinedAnew(_ error: TPMError) -> KeyStoreError {
     .failed(
       "the TPM's \(place) does not take this device's authorization: somebody has defined it anew; begin anew with an "
-        + "empty state folder: \(error)")
+        + "empty state folder and a new audit log: \(error)")
   }
 
   var isUnknown: KeyStoreError {
@@ -58,7 +59,7 @@ struct NVIndex: Sendable {
   fileprivate func isBehind(_ reading: UInt64, _ known: UInt64) -> KeyStoreError {
     .failed(
       "the TPM's \(place) went backwards: it is at \(reading) and has been at \(known); begin anew with an empty state "
-        + "folder")
+        + "folder and a new audit log")
   }
 
   private var place: String { "\(role.name) (NV index 0x\(String(number, radix: 16)))" }

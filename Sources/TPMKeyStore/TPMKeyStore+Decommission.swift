@@ -52,7 +52,8 @@ extension TPMKeyStore {
 package final class FormerKeyStore: TPMWatch {
   /// For everybody who asks for more.
   package static let reason =
-    "this runner has been decommissioned: to begin anew, stop countersignd, move its state folder away, and start it"
+    "this runner has been decommissioned: to begin anew, stop countersignd and its socket, move the state folder and the "
+    + "audit log away, and start them"
 
   private let thread: TPMThread
   private let board: StatusBoard

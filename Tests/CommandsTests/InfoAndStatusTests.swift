@@ -62,6 +62,13 @@ final class FakeAdministration: FrameExchange {
         + "--socket or COUNTERSIGN_SOCKET\n")
   }
 
+  @Test func saysThatAGrantHasEnded() {
+    let transcript = Transcript()
+    #expect(transcript.run("info --socket /run/countersign/jobs/4f/ctap.sock") == .unreachable)
+    let words = "the grant of /run/countersign/jobs/4f/ctap.sock has ended: have a new one made"
+    #expect(transcript.errorText.contains(words))
+  }
+
   @Test func namesTheOptionOfTheAdminSocket() {
     let daemon = FakeAuthenticator()
     daemon.failure = .unreachable(SystemError(call: "connect", code: 2))

@@ -189,7 +189,7 @@ import Testing
     #expect(transcript.run("register") == .usage)
     #expect(
       transcript.errorText == "countersign: cannot register: \(complaint): "
-        + "see countersign register --help and authenticate --help for examples\n")
+        + "see countersign register --help for what it takes\n")
   }
 
   @Test func namesThePlaceOfBadJSON() {
@@ -198,7 +198,7 @@ import Testing
     #expect(
       transcript.errorText
         == "countersign: cannot register: standard input: expected valid JSON, found an unexpected ] "
-        + "at line 2, column 9: see countersign register --help and authenticate --help for examples\n")
+        + "at line 2, column 9: see countersign register --help for what it takes\n")
   }
 
   @Test func boundsItsInput() {

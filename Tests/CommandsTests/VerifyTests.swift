@@ -220,7 +220,7 @@ import WebAuthn
     (
       "verify registration --options get.json --response x.json",
       "countersign: registration not verified: \"get.json\": rp: expected an object with the relying party's id and "
-        + "name, found nothing: see countersign register --help and authenticate --help for examples\n"
+        + "name, found nothing: see countersign verify registration --help for what it takes\n"
     ),
     ("verify", "countersign: wrong usage: verify lacks its kind: give registration or assertion\n"),
     (

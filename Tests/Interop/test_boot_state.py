@@ -170,6 +170,9 @@ def test_the_whole_way(runner, operator):
     # The same credential, without another registration.
     authenticate(ctap2(runner.daemon.socket), account)
     assert "credential" in runner.run("credential", "list", "--json")
+    approvals = [record for record in runner.daemon.audit(own=True) if record.get("detail") == "boot.approve"]
+    assert [record["outcome"] for record in approvals] == ["done", "done"]
+    assert all(record["uid"] == 0 for record in approvals)
 
 
 def test_refusals(runner, operator, programs):

@@ -127,8 +127,11 @@ def test_the_end(make_daemon):
     # The way to begin anew that it names.
     daemon.state.rename(daemon.folder / "former")
     daemon.state.mkdir(mode=0o700)
+    daemon.audit_log.rename(daemon.folder / "former.jsonl")
     daemon.start()
     (account,) = enrolled(daemon, "a.example.com")
+    verified = daemon.run("audit", "verify", "--admin-socket", str(daemon.admin_socket))
+    assert verified.returncode == 0, verified.stdout + verified.stderr
     assert signing(daemon, account) == 0
     assert signing(daemon, accounts[0]) == CtapError.ERR.NO_CREDENTIALS
 

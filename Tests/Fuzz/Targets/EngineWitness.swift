@@ -190,6 +190,12 @@ struct EngineWitness {
     var isCounted = true
   }
 
+  /// A registration that has another credential make way says which.
+  private static func says(_ detail: String?, _ signed: Signed) -> Bool {
+    detail == signed.detail
+      || signed.operation == "register" && signed.detail == nil && detail?.hasPrefix("replaces ") == true
+  }
+
   /// The signature is over what the reply says, and exactly one audit record says the same.
   mutating func checkSignature(_ signed: Signed, _ request: EngineRequest, _ records: [AuditRecord]) throws {
     let message = signed.message ?? signed.bytes + signed.clientDataHash
@@ -209,7 +215,7 @@ struct EngineWitness {
       return !used.contains(index) && record.outcome == .allowed && record.operation == signed.operation
         && record.connection == request.caller.connection && record.user == request.caller.user
         && record.credentialID == signed.id && record.relyingPartyID == signed.relyingPartyID
-        && record.clientDataHash == signed.clientDataHash && record.detail == signed.detail
+        && record.clientDataHash == signed.clientDataHash && EngineWitness.says(record.detail, signed)
         && (!signed.isCounted || record.signatureCounter == counter && record.flags == signed.data.flags.rawValue)
     }
     used.insert(try require(place, "no signature without its audit record"))
