@@ -73,7 +73,7 @@ def test_bash(share, folder):
             bash.type(f"source {share}/bash-completion/completions/{program}\n")
         assert bash.completed("countersign regi", TAB) == ["countersign", "register"]
         assert set(bash.completed("countersign credential ", ALL)[2:]) == {
-            "list", "show", "delete", "disable", "enable", "rename", "--help",
+            "list", "show", "delete", "disable", "enable", "rename", "pin", "unpin", "--help",
         }
         assert bash.completed("countersign credential list --rp", TAB)[-1] == "--rp-id"
         assert bash.completed("countersign verify assertion --cred", TAB)[-1] == "--credential"
@@ -114,7 +114,8 @@ def test_fish(share, folder):
         return {row.split("\t")[0] for row in done.stdout.splitlines()}
 
     assert candidates("countersign regi") == {"register"}
-    assert candidates("countersign credential ") == {"list", "show", "delete", "disable", "enable", "rename"}
+    kinds = {"list", "show", "delete", "disable", "enable", "rename", "pin", "unpin"}
+    assert candidates("countersign credential ") == kinds
     assert candidates("countersign pin st") == {"status"}
     # Not those of `countersign status`.
     assert "--socket" in candidates("countersign pin status --")

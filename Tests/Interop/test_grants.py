@@ -53,7 +53,7 @@ def test_a_grant_lets_its_job_in(make_daemon):
     plain = ctap2(daemon.socket)
     with plain.device:
         assert status_of(lambda: authenticate(plain, account)) == DENIED
-    made = [one for one in daemon.audit() if one.get("detail") == "grant.create"]
+    made = [one for one in daemon.audit(own=True) if one.get("detail") == "grant.create"]
     assert [one["grant"] for one in made] == [grant["id"]]
 
 
@@ -196,7 +196,7 @@ def test_it_ends_by_revocation(make_daemon):
     assert is_closed(connection) and gone(grant)
     assert admin(daemon, "revoke", grant["id"]).returncode == 1
     assert [one["id"] for one in grants(daemon)] == [other["id"]]
-    ended = [one for one in daemon.audit() if one.get("detail") == "grant.end"]
+    ended = [one for one in daemon.audit(own=True) if one.get("detail") == "grant.end"]
     assert ended[-1]["grant"] == grant["id"] and "revoked by uid" in ended[-1]["reason"]
     assert ended[-1]["uid"] == os.getuid() and ended[-1]["outcome"] == "done"
 
@@ -207,7 +207,7 @@ def test_it_ends_by_time(make_daemon):
     connection = opened(grant)
     assert is_closed(connection)
     eventually(lambda: gone(grant), "the end of its folder")
-    assert "time is over" in daemon.audit()[-1]["reason"]
+    assert "time is over" in daemon.audit(own=True)[-1]["reason"]
 
 
 def test_it_ends_by_count(make_daemon):
@@ -224,7 +224,7 @@ def test_it_ends_by_count(make_daemon):
         assert is_closed(idle)
         eventually(lambda: gone(grant), "the end of its folder")
     assert grants(daemon) == []
-    assert "used up" in daemon.audit()[-1]["reason"]
+    assert "used up" in daemon.audit(own=True)[-1]["reason"]
 
 
 def test_it_ends_with_its_process(make_daemon):
