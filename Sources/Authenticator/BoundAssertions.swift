@@ -75,6 +75,7 @@ extension AuthenticatorEngine {
     _ grant: Grant, until deadline: UInt64, operations: Int?, for caller: Caller
   ) async throws(OperatorRefusal) {
     guard caller.isOperator else { throw OperatorRefusal(description: "grants are the operator's") }
+    guard !gate.isRetired else { throw OperatorRefusal(description: "this runner is being decommissioned") }
     do throws(Failure) {
       try await record(grantRecord(grant, "grant.create", caller, reason: nil))
     } catch {

@@ -168,6 +168,7 @@ extension AuthenticatorEngine {
     _ operation: String, _ detail: String, for caller: Caller, failure: String? = nil
   ) async throws(OperatorRefusal) {
     guard caller.isOperator else { throw OperatorRefusal(description: "this is the operator's") }
+    guard !gate.isRetired else { throw OperatorRefusal(description: "this runner is being decommissioned") }
     var record = AuditRecord(failure == nil ? .done : .failed, operation, caller, environment.time)
     record.detail = detail
     record.reason = failure

@@ -152,8 +152,8 @@ extension Benchmark {
     if let relay {
       report.commands = try countCommands(credentials, relay)
       if plan.parts.contains(.chips) { report.rows += try chips(credentials, relay) }
+      if plan.parts.contains(.stores) { report.stores = try stores() }
     }
-    if plan.parts.contains(.stores) { report.stores = try stores() }
     return report
   }
 

@@ -11,8 +11,9 @@ struct Plan: Equatable {
     /// Latencies of chips.
     case chips
 
-    /// What a relay is needed for, and so a software TPM.
-    var needsRelay: Bool { self == .chips }
+    /// What a relay is needed for, or a device for each size: only with a software TPM of the run's own, so that
+    /// nothing is left in another one.
+    var needsRelay: Bool { self == .chips || self == .stores }
   }
 
   /// Whether its loads are too short to quote.

@@ -147,6 +147,8 @@ actor Decommissioning {
   private func perform(_ step: Step, for caller: Caller) async throws {
     switch step {
     case .mark:
+      // First of all, so that no reset is in progress that would write over the mark.
+      try await parts.engine.retire()
       try await parts.keys.markLeaving(in: parts.database)
       isMarked.withLock { $0 = true }
     case .refuse:

@@ -1,4 +1,5 @@
 internal import Attestation
+internal import Crypto
 internal import TPM
 
 /// What the key store keeps in the ``DeviceRecordStore``. Nothing in it is secret: the sealed part only the TPM opens.
@@ -75,9 +76,24 @@ struct SealedDevice: Equatable {
   var boot: BootPolicy?
 }
 
+extension SealedDevice {
+  /// SHA-256 over what the record says of the TPM's indices and the audit log's key: sealed with the secret, so that
+  /// whoever writes the record cannot pass off another anchor as the first, nor one counter as another.
+  static func surroundings(_ indices: IndexPlaces, _ auditKey: WrappedObject, firstAnchor: UInt64) -> [UInt8] {
+    var writer = ByteWriter()
+    DeviceRecord.encode(indices, &writer)
+    writer.string(auditKey.publicArea)
+    writer.integer(UInt32(truncatingIfNeeded: firstAnchor >> 32))
+    writer.integer(UInt32(truncatingIfNeeded: firstAnchor))
+    return SHA256.hash(writer.bytes)
+  }
+
+  var surroundings: [UInt8] { SealedDevice.surroundings(indices, auditKey, firstAnchor: firstAnchor) }
+}
+
 extension DeviceRecord {
   private static let magic: [UInt8] = Array("CSDR".utf8)
-  private static let version: UInt8 = 4
+  private static let version: UInt8 = 5
   static let tagCount = 32
 
   func encoded() -> [UInt8] {
@@ -127,7 +143,7 @@ extension DeviceRecord {
     writer.string(device.hash)
   }
 
-  private static func encode(_ indices: IndexPlaces, _ writer: inout ByteWriter) {
+  fileprivate static func encode(_ indices: IndexPlaces, _ writer: inout ByteWriter) {
     writer.integer(indices.counter)
     writer.integer(indices.retries)
     writer.integer(indices.anchor)

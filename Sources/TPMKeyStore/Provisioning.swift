@@ -80,14 +80,17 @@ extension TPMDevice {
       try tpm.remove(indices)
       for index in [counter, retries, anchor] { try tpm.define(index) }
       try tpm.write(RetryRecord(), to: retries, isNew: true)
+      let counterBase = try tpm.advance(counter, isNew: true)
+      let auditKey = try tpm.createAttestationKey(authorization: authorization)
+      let firstAnchor = try tpm.advance(anchor, isNew: true)
       let payload = SealedPayload(
         secret: DeviceSecret(try SecretBytes.random(count: DeviceSecret.count)), indexAuthorization: authorization,
-        counterBase: try tpm.advance(counter, isNew: true))
+        counterBase: counterBase,
+        surroundings: SealedDevice.surroundings(indices, auditKey, firstAnchor: firstAnchor))
       let device = SealedDevice(
         parentHandle: parent.handle, parentName: parent.name, indices: indices,
-        secret: try tpm.seal(try payload.encoded(), policy: boot?.authorizedPolicy),
-        auditKey: try tpm.createAttestationKey(authorization: authorization),
-        firstAnchor: try tpm.advance(anchor, isNew: true), boot: boot)
+        secret: try tpm.seal(try payload.encoded(), policy: boot?.authorizedPolicy), auditKey: auditKey,
+        firstAnchor: firstAnchor, boot: boot)
       return (device, payload)
     }
   }
@@ -109,6 +112,11 @@ extension TPMDevice {
         throw KeyStoreError.failed("the device record does not hold a device secret")
       }
       return payload
+    }
+    guard payload.surroundings == device.surroundings else {
+      throw .failed(
+        "the device record has been altered: it names other NV indices, another audit key or another first anchor than "
+          + "were sealed with the device secret; restore the state folder from a backup")
     }
     let counter = try read(device.indices.counter(payload.indexAuthorization), notBelow: payload.counterBase)
     _ = try readRecord(device.indices.retries(payload.indexAuthorization))

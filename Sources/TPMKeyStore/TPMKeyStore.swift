@@ -201,6 +201,7 @@ package final class TPMKeyStore: KeyStore {
     caller: Caller, presence: borrowing Presence
   ) async throws(KeyStoreError) -> (secret: DeviceSecret, record: [UInt8]) {
     try check(presence.operation == .reset)
+    try check(currentEra)
     let fresh: DeviceSecret
     do {
       fresh = DeviceSecret(try SecretBytes.random(count: DeviceSecret.count))
@@ -208,13 +209,15 @@ package final class TPMKeyStore: KeyStore {
       throw KeyStoreError(any: error)
     }
     let (payload, sealed) = try await thread.perform(for: caller.workSource) {
-      [counter, boot = self.device.boot, base = currentEra.payload.counterBase] device throws(KeyStoreError) -> (
+      [counter, boot = self.device.boot, surroundings = self.device.surroundings, base = currentEra.payload.counterBase]
+      device throws(KeyStoreError) -> (
         SealedPayload, WrappedObject
       ) in
       // Every block after this one is of a greater reading.
       let payload = SealedPayload(
         secret: fresh, indexAuthorization: counter.authorization,
-        counterBase: CounterLease.baseAfterReset(reading: try device.read(counter), base: base))
+        counterBase: CounterLease.baseAfterReset(reading: try device.read(counter), base: base),
+        surroundings: surroundings)
       return (
         payload,
         try device.withTPM { tpm throws in try tpm.seal(try payload.encoded(), policy: boot?.authorizedPolicy) }

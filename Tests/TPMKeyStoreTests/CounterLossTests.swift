@@ -136,4 +136,32 @@ import Testing
   ) async throws {
     try await expectRefusedStart(bench, part, "signature counter", sourceLocation: sourceLocation)
   }
+
+  /// Whoever writes the record can neither pass off a later anchor as the first one, so that a log of his own seems to
+  /// have no signature yet, nor one counter as another.
+  @Test(arguments: [0, 1, 2])
+  func anAlteredRecordIsRefused(_ which: Int) async throws {
+    let bench = try await Bench.start()
+    _ = try await bench.store.advanceAnchor()
+    await bench.store.stop()
+    let good = try #require(bench.records.current)
+    guard case .sealed(var device)? = DeviceRecord.decode(good) else { return #expect(Bool(false)) }
+    switch which {
+    case 0: device.firstAnchor += 1
+    case 1: (device.indices.counter, device.indices.anchor) = (device.indices.anchor, device.indices.counter)
+    default:
+      let audit = device.auditKey
+      device.auditKey = device.secret
+      #expect(audit != device.auditKey)
+    }
+    try await bench.records.saveDeviceRecord(DeviceRecord.sealed(device).encoded())
+    await #expect {
+      _ = try await Bench.start(bench.fixture, records: bench.records)
+    } throws: { error in
+      "\(error)".contains("the device record has been altered")
+    }
+    try await bench.records.saveDeviceRecord(good)
+    let again = try await Bench.start(bench.fixture, records: bench.records)
+    await again.store.stop()
+  }
 }

@@ -83,14 +83,14 @@ import Testing
     let tag = [UInt8](repeating: 0xaa, count: 32)
     let indices = IndexPlaces(counter: 0x0180_C5AB, retries: 0x0180_C5CD, anchor: 0x0180_C5EF, tag: tag)
     let indicesHex = "0180c5ab" + "0180c5cd" + "0180c5ef" + "0020" + tag.hex
-    #expect(DeviceRecord.provisioning(indices).encoded().hex == "43534452" + "04" + "01" + indicesHex)
+    #expect(DeviceRecord.provisioning(indices).encoded().hex == "43534452" + "05" + "01" + indicesHex)
     var device = SealedDevice(
       parentHandle: 0x8100_0001, parentName: [1], indices: indices,
       secret: WrappedObject(publicArea: [4], privateArea: [5]),
       auditKey: WrappedObject(publicArea: [6], privateArea: [7]), firstAnchor: 0x0102_0304_0506_0708)
     #expect(
       DeviceRecord.sealed(device).encoded().hex
-        == "43534452" + "04" + "02" + "81000001" + "000101" + indicesHex + "000104" + "000105" + "000106" + "000107"
+        == "43534452" + "05" + "02" + "81000001" + "000101" + indicesHex + "000104" + "000105" + "000106" + "000107"
         + "0102030405060708" + "00")
     let numbers = [UInt8](repeating: 0xbb, count: 32)
     device.boot = BootPolicy(x: numbers, y: tag, pcrs: [0, 7, 23], reference: numbers)
@@ -127,17 +127,19 @@ import Testing
   @Test func thePayloadComesBack() throws {
     let payload = SealedPayload(
       secret: DeviceSecret(try SecretBytes.random(count: 32)),
-      indexAuthorization: SharedSecret(try SecretBytes.random(count: 32)), counterBase: 0x0102_0304_0506_0708)
+      indexAuthorization: SharedSecret(try SecretBytes.random(count: 32)), counterBase: 0x0102_0304_0506_0708,
+      surroundings: [UInt8](1...32))
     let encoded = try payload.encoded()
     let count = encoded.bytes.count
-    #expect(count == 72)
+    #expect(count == 104)
     let result = try SealedPayload.decode(encoded.bytes)
     let decoded = try #require(result)
     #expect(decoded.secret.copied == payload.secret.copied)
     let isSame = decoded.indexAuthorization.bytes.isEqual(to: payload.indexAuthorization.bytes)
     #expect(isSame)
     #expect(decoded.counterBase == payload.counterBase)
-    let tooShort = try SealedPayload.decode(try SecretBytes.random(count: 71))
+    #expect(decoded.surroundings == payload.surroundings)
+    let tooShort = try SealedPayload.decode(try SecretBytes.random(count: 103))
     #expect(tooShort == nil)
   }
 }

@@ -108,7 +108,7 @@ extension Bench {
       let thief = Bench(
         fixture: bench.fixture, records: MemoryRecords(DeviceRecord.sealed(swapped).encoded()), store: bench.store,
         secret: bench.secret, log: bench.log)
-      try await expectRefusedStart(thief, "NV index")
+      try await expectRefusedStart(thief, "has been altered")
     }
     let anew = MemoryRecords(DeviceRecord.provisioning(sealed.indices).encoded())
     let begun = try await Bench.start(bench.fixture, records: anew)
