@@ -70,7 +70,9 @@ private final class LeavingRunner {
       try await database.unlock(with: secret)
       result = await Self.leave(keys, database, auditLog, folder.path("state"), observe)
       await keys.stop()
-    case .waiting: fatalError("nothing is bound")
+    case .waiting(let waiting, let reason):
+      await waiting.stop()
+      result = .failure(KeyStoreError.bootState(reason))
     case .former(let former):
       do {
         try await former.finish()
