@@ -75,7 +75,8 @@ actor JobGrants {
   private let settings: ServerSettings
   private let executables: MachineReader
   private let log: Logger
-  private let time: any Timekeeper
+  /// Of the timers that end the grants too, so that a grant's end is one moment.
+  private var time: any Timekeeper { loop.time }
   private var issuers: [TokenIssuer]
   private var lastNumber: Int64 = 0
   private var jobs: [String: Job] = [:]
@@ -94,7 +95,6 @@ actor JobGrants {
     self.issuers = issuers
     self.executables = executables
     self.log = log
-    time = SystemTime()
   }
 
   nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe loop.asUnownedSerialExecutor() }

@@ -19,6 +19,8 @@ private final class AdminFixture: Sendable {
   let store = MemoryStore()
   let audit = MemoryAudit()
   let keys = MemoryKeyStore()
+  /// Of the engine and of the grants' timers: no grant ends while a slow machine still asks.
+  let time = ManualTime()
   private let folder = TemporaryDirectory()
   private let executor: ThreadExecutor
   private let loop: EventLoop
@@ -28,7 +30,7 @@ private final class AdminFixture: Sendable {
   init(rules: [Rule] = [], group: UInt32? = nil, attestation: AttestationKeeper? = nil) throws {
     executor = try ThreadExecutor(name: "engine")
     let environment = AuthenticatorEnvironment(
-      keys: keys, store: store, audit: audit, time: ManualTime(), random: SeededRandom(seed: 7), logger: .silent,
+      keys: keys, store: store, audit: audit, time: time, random: SeededRandom(seed: 7), logger: .silent,
       identity: .software)
     let report = StatusReport(
       version: "1", startedAt: "t", socket: "/s", configuration: "/c", rules: 1, connections: 2, credentials: nil,
@@ -39,7 +41,7 @@ private final class AdminFixture: Sendable {
         path: "/a", state: "ready", sequence: 1, records: 1, synchronizations: 1, unsigned: 1, lostCopies: 0))
     let audit = AuditReport(path: "/a", sequence: 7, hash: "00", anchor: 3, publicKey: "AA", firstAnchor: 2)
     let engine = AuthenticatorEngine(environment: environment, judge: try RuleBook(rules), executor: executor)
-    loop = try EventLoop(name: "sockets")
+    loop = try EventLoop(name: "sockets", time: time)
     digests = try MachineReader(wanted: false)
     let grants = JobGrants(
       loop: loop, engine: engine, folder: folder.path("jobs"), settings: ServerSettings(), issuers: [],
