@@ -19,33 +19,56 @@ extension TPMContext {
     return found.filter { $0 >> 24 == first >> 24 }
   }
 
-  /// The value of a TPM_PT property; nil where the TPM does not know it.
+  /// Values of TPM_PT properties, from `first` on, without those that the TPM does not know: one command.
+  ///
+  /// - Throws: ``TPMError``
+  mutating func properties(from first: UInt32, count: UInt32) throws(TPMError) -> [UInt32: UInt32] {
+    let (data, _) = try capability(UInt32(TPM2_CAP_TPM_PROPERTIES), first, count: count)
+    let list = unsafe data.tpmProperties
+    return elements(of: list.tpmProperty, as: TPMS_TAGGED_PROPERTY.self, count: Int(list.count))
+      .reduce(into: [:]) { $0[$1.property] = $1.value }
+  }
+
+  /// The value of one; nil where the TPM does not know it.
   ///
   /// - Throws: ``TPMError``
   package mutating func property(_ property: UInt32) throws(TPMError) -> UInt32? {
-    let (data, _) = try capability(UInt32(TPM2_CAP_TPM_PROPERTIES), property, count: 1)
-    let list = unsafe data.tpmProperties
-    let first = elements(of: list.tpmProperty, as: TPMS_TAGGED_PROPERTY.self, count: Int(list.count)).first
-    return first?.property == property ? first?.value : nil
+    try properties(from: property, count: 1)[property]
   }
 
-  /// Whether the TPM implements an algorithm (TPM_ALG_ID).
+  /// The algorithms (TPM_ALG_ID) that the TPM implements: one command, unless it answers in pieces.
   ///
   /// - Throws: ``TPMError``
-  mutating func implements(algorithm: UInt16) throws(TPMError) -> Bool {
-    let (data, _) = try capability(UInt32(TPM2_CAP_ALGS), UInt32(algorithm), count: 1)
-    let list = unsafe data.algorithms
-    return elements(of: list.algProperties, as: TPMS_ALG_PROPERTY.self, count: Int(list.count))
-      .first?.alg == algorithm
+  mutating func algorithms() throws(TPMError) -> Set<UInt16> {
+    try pages(UInt32(TPM2_CAP_ALGS), from: UInt32(TPM2_ALG_FIRST)) { data in
+      let list = unsafe data.algorithms
+      return elements(of: list.algProperties, as: TPMS_ALG_PROPERTY.self, count: Int(list.count)).map(\.alg)
+    }
   }
 
-  /// Whether the TPM implements a curve (TPM_ECC_CURVE).
+  /// The curves (TPM_ECC_CURVE) that the TPM implements: one command, unless it answers in pieces.
   ///
   /// - Throws: ``TPMError``
-  mutating func implements(curve: UInt16) throws(TPMError) -> Bool {
-    let (data, _) = try capability(UInt32(TPM2_CAP_ECC_CURVES), UInt32(curve), count: 1)
-    let list = unsafe data.eccCurves
-    return elements(of: list.eccCurves, as: TPM2_ECC_CURVE.self, count: Int(list.count)).first == curve
+  mutating func curves() throws(TPMError) -> Set<UInt16> {
+    try pages(UInt32(TPM2_CAP_ECC_CURVES), from: 1) { data in
+      let list = unsafe data.eccCurves
+      return elements(of: list.eccCurves, as: TPM2_ECC_CURVE.self, count: Int(list.count))
+    }
+  }
+
+  private mutating func pages(
+    _ kind: UInt32, from first: UInt32, _ values: (TPMU_CAPABILITIES) -> [UInt16]
+  ) throws(TPMError) -> Set<UInt16> {
+    var found: Set<UInt16> = []
+    var next = first
+    while true {
+      let (data, more) = try capability(kind, next, count: 64)
+      let page = values(data)
+      found.formUnion(page)
+      // Whatever it answers, it ends.
+      guard more, let last = page.last.map(UInt32.init), last >= next else { return found }
+      next = last + 1
+    }
   }
 
   /// Overwrites what tpm2-tss keeps of the last response in its one buffer, which it neither wipes nor lends, with a
@@ -78,24 +101,28 @@ package struct TPMIdentity: Equatable, Sendable {
   package let vendor: String
   /// TPM_PT_FIRMWARE_VERSION_1 and 2, in the vendor's own sense.
   package let firmwareVersion: UInt64
+  /// TPM_PT_HR_TRANSIENT_MIN: transient objects that it can hold at the same time at least.
+  package let transientSlots: Int
 }
 
 extension TPMContext {
-  /// - Throws: ``TPMError``
-  package mutating func identity() throws(TPMError) -> TPMIdentity {
-    var vendor = ""
-    for offset in UInt32(0)..<4 { vendor += text(try property(cs_pt_vendor_string + offset) ?? 0) }
-    let high = UInt64(try property(cs_pt_firmware_1) ?? 0)
-    let low = UInt64(try property(cs_pt_firmware_2) ?? 0)
-    return TPMIdentity(
-      manufacturer: text(try property(cs_pt_manufacturer) ?? 0), vendor: vendor, firmwareVersion: high << 32 | low)
-  }
-
-  /// Transient objects that the TPM can hold at the same time, and how many more it could take now.
+  /// All of it in one command.
   ///
   /// - Throws: ``TPMError``
-  package mutating func transientSlots() throws(TPMError) -> (minimum: Int, available: Int) {
-    (Int(try property(cs_pt_transient_min) ?? 3), Int(try property(cs_pt_transient_available) ?? 3))
+  package mutating func identity() throws(TPMError) -> TPMIdentity {
+    let values = try properties(from: cs_pt_manufacturer, count: cs_pt_transient_min - cs_pt_manufacturer + 1)
+    let vendor = (0..<4).map { text(values[cs_pt_vendor_string + $0] ?? 0) }.joined()
+    return TPMIdentity(
+      manufacturer: text(values[cs_pt_manufacturer] ?? 0), vendor: vendor,
+      firmwareVersion: UInt64(values[cs_pt_firmware_1] ?? 0) << 32 | UInt64(values[cs_pt_firmware_2] ?? 0),
+      transientSlots: Int(values[cs_pt_transient_min] ?? 3))
+  }
+
+  /// How many more transient objects the TPM could take now.
+  ///
+  /// - Throws: ``TPMError``
+  package mutating func availableSlots() throws(TPMError) -> Int {
+    Int(try property(cs_pt_transient_available) ?? 3)
   }
 
   private func text(_ value: UInt32) -> String {
@@ -129,12 +156,7 @@ extension TPMContext {
   ///
   /// - Throws: ``TPMError``
   package mutating func health() throws(TPMError) -> TPMHealth {
-    let (data, _) = try capability(UInt32(TPM2_CAP_TPM_PROPERTIES), cs_pt_variable, count: 32)
-    let list = unsafe data.tpmProperties
-    var values: [UInt32: UInt32] = [:]
-    for entry in elements(of: list.tpmProperty, as: TPMS_TAGGED_PROPERTY.self, count: Int(list.count)) {
-      values[entry.property] = entry.value
-    }
+    let values = try properties(from: cs_pt_variable, count: 32)
     let permanent = values[cs_pt_permanent] ?? 0
     return TPMHealth(
       lockoutCounter: values[cs_pt_lockout_counter] ?? 0, maximumFailures: values[cs_pt_max_auth_fail] ?? 0,

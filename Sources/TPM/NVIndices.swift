@@ -37,6 +37,32 @@ package enum NVIndexKind: Equatable, Sendable {
   }
 }
 
+extension NVIndexKind {
+  /// The public area of an index of this kind.
+  fileprivate func area(at index: UInt32, tag: [UInt8], isWritten: Bool) -> TPMS_NV_PUBLIC {
+    var area = TPMS_NV_PUBLIC()
+    area.nvIndex = index
+    area.nameAlg = TPM2_ALG_ID(TPM2_ALG_SHA256)
+    area.attributes = attributes | (isWritten ? UInt32(TPMA_NV_WRITTEN) : 0)
+    area.authPolicy.size = UInt16(tag.count)
+    fill(&area.authPolicy.buffer, from: tag.span)
+    area.dataSize = UInt16(count)
+    return area
+  }
+
+  /// The same as the TPM hashes it for the index's Name (TPM 2.0 Library, part 1, section 16).
+  ///
+  /// - Throws: ``TPMError``
+  package func publicArea(at index: UInt32, tag: [UInt8], isWritten: Bool) throws(TPMError) -> [UInt8] {
+    var area = area(at: index, tag: tag, isWritten: isWritten)
+    var buffer = [UInt8](repeating: 0, count: MemoryLayout<TPMS_NV_PUBLIC>.size)
+    var offset = 0
+    let status = unsafe Tss2_MU_TPMS_NV_PUBLIC_Marshal(&area, &buffer, buffer.count, &offset)
+    guard status == 0 else { throw TPMError(operation: "Tss2_MU_TPMS_NV_PUBLIC_Marshal", code: status) }
+    return Array(buffer.prefix(offset))
+  }
+}
+
 /// The public area of an NV index, as far as it matters here.
 package struct NVIndexInformation: Equatable, Sendable {
   /// nil where it is of no kind of ours.
@@ -88,12 +114,7 @@ extension TPMContext {
       fill(&value.buffer, from: span)
     }
     var area = TPM2B_NV_PUBLIC()
-    area.nvPublic.nvIndex = index
-    area.nvPublic.nameAlg = TPM2_ALG_ID(TPM2_ALG_SHA256)
-    area.nvPublic.attributes = kind.attributes
-    area.nvPublic.authPolicy.size = UInt16(tag.count)
-    fill(&area.nvPublic.authPolicy.buffer, from: tag.span)
-    area.nvPublic.dataSize = UInt16(kind.count)
+    area.nvPublic = kind.area(at: index, tag: tag, isWritten: false)
     var reference = ESYS_TR_NONE
     try unsafe check("TPM2_NV_DefineSpace") { esys in
       unsafe Esys_NV_DefineSpace(

@@ -8,23 +8,21 @@ package enum TPMKeyKind: CaseIterable, Sendable {
 }
 
 extension TPMContext {
-  /// Whether the TPM has the algorithms, curve and hash for keys of this kind.
+  /// The kinds of keys for which the TPM has the algorithms, curve and hash: at most three commands.
   ///
   /// - Throws: ``TPMError``
-  package mutating func supports(_ kind: TPMKeyKind) throws(TPMError) -> Bool {
-    switch kind {
-    case .eccP256:
-      guard try implements(algorithm: UInt16(TPM2_ALG_ECDSA)) else { return false }
-      return try implements(curve: UInt16(TPM2_ECC_NIST_P256))
-    case .eccP384:
-      guard try implements(algorithm: UInt16(TPM2_ALG_ECDSA)) else { return false }
-      guard try implements(algorithm: UInt16(TPM2_ALG_SHA384)) else { return false }
-      return try implements(curve: UInt16(TPM2_ECC_NIST_P384))
-    case .rsa2048:
-      guard try implements(algorithm: UInt16(TPM2_ALG_RSA)) else { return false }
-      guard try implements(algorithm: UInt16(TPM2_ALG_RSASSA)) else { return false }
-      return try supportsRSA2048()
+  package mutating func supportedKinds() throws(TPMError) -> [TPMKeyKind] {
+    let algorithms = try algorithms()
+    let curves = algorithms.contains(UInt16(TPM2_ALG_ECDSA)) ? try curves() : []
+    var kinds: [TPMKeyKind] = []
+    if curves.contains(UInt16(TPM2_ECC_NIST_P256)) { kinds.append(.eccP256) }
+    if curves.contains(UInt16(TPM2_ECC_NIST_P384)), algorithms.contains(UInt16(TPM2_ALG_SHA384)) {
+      kinds.append(.eccP384)
     }
+    if algorithms.isSuperset(of: [UInt16(TPM2_ALG_RSA), UInt16(TPM2_ALG_RSASSA)]), try supportsRSA2048() {
+      kinds.append(.rsa2048)
+    }
+    return kinds
   }
 
   private mutating func supportsRSA2048() throws(TPMError) -> Bool {

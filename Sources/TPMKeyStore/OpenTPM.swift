@@ -1,4 +1,5 @@
 internal import Authenticator
+internal import Crypto
 internal import Platform
 internal import Secrets
 internal import TPM
@@ -33,14 +34,15 @@ final class OpenTPM {
     _ context: consuming TPMContext, isExclusive: Bool, swapsContexts: Bool, log: Logger
   ) throws(TPMError) {
     identity = try context.identity()
-    var algorithms: [COSEAlgorithm] = []
-    for (kind, algorithm) in [(TPMKeyKind.eccP256, COSEAlgorithm.es256), (.eccP384, .es384), (.rsa2048, .rs256)] {
-      if try context.supports(kind) { algorithms.append(algorithm) }
+    algorithms = try context.supportedKinds().map { kind in
+      switch kind {
+      case .eccP256: .es256
+      case .eccP384: .es384
+      case .rsa2048: .rs256
+      }
     }
-    self.algorithms = algorithms
-    let room = try context.transientSlots()
     // A command with the storage root key needs a slot for it beside the object that it works on.
-    slots = isExclusive ? min(max(room.available, room.minimum, 2), 17) : 3
+    slots = isExclusive ? min(max(try context.availableSlots(), identity.transientSlots, 2), 17) : 3
     self.isExclusive = isExclusive
     self.swapsContexts = swapsContexts
     self.log = log
@@ -306,13 +308,14 @@ final class OpenTPM {
     }
   }
 
-  /// Looks at what stands at the index once by connection, and again where it does not do what ours does. Where it is
+  /// Looks at what stands at the index once by connection, by one command where it is what it should be, and again
+  /// where it does not do what ours does. Where it is
   /// not ours any more, the handle is stale: this may be another TPM, which the next connection finds out.
   private func withIndex<Result>(
     _ index: NVIndex, isNew: Bool = false,
     _ body: (inout TPMContext, TPMReference) throws(TPMError) -> Result
   ) throws -> Result {
-    let reference = try indices[index.number] ?? find(index, isNew: isNew)
+    let reference = try indices[index.number] ?? findByName(index, isNew: isNew) ?? find(index, isNew: isNew)
     indices[index.number] = reference
     do throws(TPMError) {
       return try body(&context, reference)
@@ -327,6 +330,15 @@ final class OpenTPM {
       if error.kind == .authorization { throw index.isDefinedAnew(error) }
       throw error
     }
+  }
+
+  /// nil where anything is otherwise than it should be, of which ``find(_:isNew:)`` finds out what. The Name is the hash
+  /// of the whole public area.
+  private func findByName(_ index: NVIndex, isNew: Bool) throws(TPMError) -> TPMReference? {
+    guard let reference = try context.reference(to: index.number) else { return nil }
+    let area = try index.role.kind.publicArea(at: index.number, tag: index.tag, isWritten: !isNew)
+    // TPM_ALG_SHA256, and the hash.
+    return try context.name(of: reference) == [0x00, 0x0B] + SHA256.hash(area) ? reference : nil
   }
 
   private func find(_ index: NVIndex, isNew: Bool) throws -> TPMReference {

@@ -24,12 +24,12 @@ private enum Budget {
   static let certification: Commands = [Command.load: 2, Command.certify: 1, Command.flush: 2]
   static let firstStart: Commands = [
     Command.createPrimary: 1, Command.evictControl: 1, Command.create: 3, Command.load: 1, Command.unseal: 1,
-    Command.defineSpace: 3, Command.increment: 2, Command.nvWrite: 1, Command.nvRead: 5, Command.nvReadPublic: 12,
-    Command.readPublic: 5, Command.startSession: 8, Command.flush: 10, Command.capability: 18, Command.testParms: 1,
+    Command.defineSpace: 3, Command.increment: 2, Command.nvWrite: 1, Command.nvRead: 5, Command.nvReadPublic: 6,
+    Command.readPublic: 5, Command.startSession: 8, Command.flush: 10, Command.capability: 6, Command.testParms: 1,
   ]
   static let laterStart: Commands = [
-    Command.load: 1, Command.unseal: 1, Command.nvRead: 3, Command.nvReadPublic: 9, Command.readPublic: 1,
-    Command.startSession: 1, Command.flush: 2, Command.capability: 17, Command.testParms: 1,
+    Command.load: 1, Command.unseal: 1, Command.nvRead: 3, Command.nvReadPublic: 3, Command.readPublic: 1,
+    Command.startSession: 1, Command.flush: 2, Command.capability: 5, Command.testParms: 1,
   ]
   static let nothing: Commands = [:]
 }
