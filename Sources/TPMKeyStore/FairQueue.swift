@@ -43,11 +43,12 @@ struct FairQueue<Element> {
   /// Those who take turns, and under the last of them the work.
   fileprivate struct Branch {
     let turn: WorkSource.Turn
-    /// With work, the next one first.
+    /// The next one first. One that has had its last work taken keeps its place until its turn comes round: who asks for
+    /// one thing after another, each when it has the one before, is not put behind those who have much waiting once more.
     var branches: [Branch] = []
     /// Of a connection or the daemon, the oldest first.
     var entries: [Entry] = []
-    /// Entries here and below; in every branch of a branch there are some.
+    /// Entries here and below.
     var count = 0
   }
 
@@ -56,6 +57,8 @@ struct FairQueue<Element> {
   private var root = Branch(turn: .daemon)
 
   var count: Int { root.count }
+  /// Users, grants and connections that have a place, for tests.
+  var places: Int { root.places }
 
   init(limit: Int, limitBySource: Int) {
     self.limit = limit
@@ -92,6 +95,8 @@ struct FairQueue<Element> {
 }
 
 extension FairQueue.Branch {
+  var places: Int { branches.reduce(branches.count) { $0 + $1.places } }
+
   func waiting(from source: WorkSource, level: Int = 0) -> Int {
     guard let turn = source.turn(at: level) else { return count }
     return index(of: turn).map { branches[$0].waiting(from: source, level: level + 1) } ?? 0
@@ -113,9 +118,11 @@ extension FairQueue.Branch {
   mutating func removeFirst() -> FairQueue.Entry {
     count -= 1
     if branches.isEmpty { return entries.removeFirst() }
+    // Each empty one was put there by a turn of its own, and goes when those that came after it have had theirs.
+    if let first = branches.firstIndex(where: { $0.count > 0 }) { branches.removeFirst(first) }
     var next = branches.removeFirst()
     let entry = next.removeFirst()
-    if next.count > 0 { branches.append(next) }
+    if count > 0 { branches.append(next) } else { branches = [] }
     return entry
   }
 

@@ -86,6 +86,45 @@ import WebAuthn
     #expect(order.dropFirst(10).allSatisfy { $0 == "flood" } && order.count == 38)
   }
 
+  /// A job that asks for the next signature when it has the one before has every second turn beside one that has much
+  /// waiting.
+  @Test func whoAsksOneByOneKeepsItsTurns() {
+    var queue = FairQueue<String>(limit: 1000, limitBySource: 64)
+    var id: UInt64 = 0
+    func append(_ element: String, _ connection: UInt64, _ grant: String) {
+      id += 1
+      let outcome = queue.append(element, id: id, from: .connection(connection, user: 1, grant: grant))
+      #expect(outcome)
+    }
+    for connection in UInt64(1)...16 { append("flood", connection, "a") }
+    append("job", 17, "b")
+    var order: [String] = []
+    for _ in 0..<20 {
+      guard let next = queue.popFirst() else { break }
+      order.append(next)
+      // Each comes again while the one after it is at work.
+      if order.count > 1 {
+        let before = order[order.count - 2]
+        append(before, before == "job" ? 17 : 100 + id, before == "job" ? "b" : "a")
+      }
+    }
+    #expect(order == (0..<10).flatMap { _ in ["flood", "job"] })
+  }
+
+  /// What keeps a place for those that have had their last work taken does not grow.
+  @Test func placesDoNotPileUp() {
+    var queue = FairQueue<Int>(limit: 100, limitBySource: 4)
+    for id in UInt64(0)..<5000 {
+      let outcome = queue.append(0, id: id, from: .connection(id, user: UInt32(id % 700)))
+      #expect(outcome)
+      if id >= 50 { _ = queue.popFirst() }
+    }
+    // At each of three levels as many as wait, and at most as many that have just had their turn.
+    #expect(queue.count == 50 && queue.places <= 3 * 2 * queue.count)
+    while queue.popFirst() != nil {}
+    #expect(queue.places == 0)
+  }
+
   @Test func bothBoundsHold() {
     var queue = FairQueue<Int>(limit: 5, limitBySource: 3)
     for id in UInt64(0)..<3 {
