@@ -134,21 +134,24 @@ def test_a_flood_is_refused_early_and_hurts_itself_only(slow, make_daemon):
         eventually(lambda: len(flood.answers) > 30, "the flood to be under way")
         mine = [one.timed() for _ in range(8)]
     one.connection.close()
-    refused = [seconds for status, seconds in flood.answers if status != 0]
+    refused = [seconds for status, seconds in flood.answers if status == BUSY]
+    # Those that were let in before the other job came, which then took every second turn.
+    expired = [seconds for status, seconds in flood.answers if status == TIMEOUT]
     waited = [seconds for status, seconds in flood.answers if status == 0]
     print(
         f"flood: {len(waited)} signatures after at most {max(waited):.2f} s, {len(refused)} refusals after at most "
-        f"{max(refused):.2f} s; the other: 8 signatures after at most {max(seconds for _, seconds in mine):.2f} s"
+        f"{max(refused):.2f} s, {len(expired)} given up; the other: 8 signatures after at most {max(seconds for _, seconds in mine):.2f} s"
     )
-    assert {status for status, _ in mine} == {0} and {status for status, _ in flood.answers} == {0, BUSY}
-    assert max(refused) < 1
+    assert {status for status, _ in mine} == {0} and {status for status, _ in flood.answers} <= {0, BUSY, TIMEOUT}
+    # The limit is two seconds, and so many wait that nobody looks at once on a busy machine.
+    assert max(refused) < 1 and len(refused) > len(expired) and all(2 <= seconds < 4 for seconds in expired)
     waiting = json.loads(daemon.run("status", "--json", "--admin-socket", str(daemon.admin_socket)).stdout)["tpm"]["waiting"]
-    assert waiting["limit"] == 2000 and waiting["refused"] == len(refused) and waiting["expired"] == 0
+    assert waiting["limit"] == 2000 and (waiting["refused"], waiting["expired"]) == (len(refused), len(expired))
     assert "warning: TPM: request of uid" in daemon.errors() and "(limits.waitSeconds)" in daemon.errors()
     reasons = [record["reason"] for record in daemon.audit() if record["outcome"] == "failed"]
-    assert len(reasons) == len(refused) and all("limits.waitSeconds" in reason for reason in reasons)
+    assert len(reasons) == len(refused) + len(expired) and all("limits.waitSeconds" in reason for reason in reasons)
     # The values of the counter that a refusal might have spent would wear the TPM.
-    counters = [record["signatureCounter"] for record in daemon.audit() if record["outcome"] == "allowed" and "signatureCounter" in record]
+    counters = [record["signCount"] for record in daemon.audit() if record["outcome"] == "allowed" and "signCount" in record]
     assert max(counters) - min(counters) == len(counters) - 1
 
 

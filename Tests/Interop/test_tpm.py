@@ -13,12 +13,14 @@ from harness import (
     SoftwareTPM,
     authenticate,
     ctap2,
+    descriptor,
     eventually,
     register,
     status_of,
 )
 
 SIGN = 0x15D
+CREATE = 0x153
 TRANSIENT = 0x80000000
 LOADED_SESSIONS = 0x02000000
 SAVED_SESSIONS = 0x03000000
@@ -39,6 +41,58 @@ def test_one_tpm_command_per_assertion(make_daemon, software_tpm):
         commands = collections.Counter(software_tpm.commands(offset))
     print("TPM commands in 50 assertions:", {hex(code): count for code, count in commands.items()})
     assert commands == {SIGN: 50}
+
+
+def test_what_costs_no_tpm_command(make_daemon, software_tpm):
+    """
+    Look-ups and refusals are the store's and policy's, whatever is asked. A credential that is here and may be used is
+    signed for with `up: false` too: the only answer that CTAP 2.1 section 6.2.2 has for it is an assertion (step 9 leaves
+    the consent out, and step 13 signs all the same), so that such a look-up is worth one TPM2_Sign and no more.
+    """
+    daemon = make_daemon(tcti=software_tpm.tcti).start()
+    ctap = ctap2(daemon.socket)
+    rp = "free.example.com"
+    unknown = [descriptor(os.urandom(16)) for _ in range(64)]
+
+    def look_up(allow, **options):
+        return status_of(lambda: ctap.get_assertion(rp, bytes(32), allow, options=options or None))
+
+    with ctap.device:
+        account = register(ctap, rp)
+        authenticate(ctap, account)
+
+        def cost(call, times=3):
+            offset = software_tpm.log_size()
+            for _ in range(times):
+                call()
+            return collections.Counter(software_tpm.commands(offset))
+
+        def expect(status, found):
+            assert found == status, hex(found)
+
+        none, denied, excluded = CtapError.ERR.NO_CREDENTIALS, CtapError.ERR.OPERATION_DENIED, CtapError.ERR.CREDENTIAL_EXCLUDED
+        free = {
+            "getInfo": lambda: ctap.get_info(),
+            "unknown": lambda: expect(none, look_up(unknown[:1])),
+            "unknown, up: false": lambda: expect(none, look_up(unknown[:1], up=False)),
+            "64 unknown": lambda: expect(none, look_up(unknown)),
+            "64 unknown, up: false": lambda: expect(none, look_up(unknown, up=False)),
+            "no discoverable": lambda: expect(none, look_up(None)),
+            "excluded by the last of 64": lambda: expect(
+                excluded, status_of(lambda: register(ctap, rp, exclude_list=unknown[:63] + [account.descriptor]))
+            ),
+            "registration refused by policy": lambda: expect(denied, status_of(lambda: register(ctap, "example.org"))),
+            "assertion refused by policy": lambda: expect(
+                denied, status_of(lambda: ctap.get_assertion("example.org", bytes(32), [account.descriptor]))
+            ),
+        }
+        costs = {what: cost(call) for what, call in free.items()}
+        print("TPM commands:", {what: dict(count) for what, count in costs.items()})
+        assert all(not count for count in costs.values())
+        # The count sees what there is: the same list with a credential that is here, and one that excludes nothing.
+        known = unknown[:63] + [account.descriptor]
+        assert cost(lambda: expect(0, look_up(known, up=False)), times=1) == {SIGN: 1}
+        assert CREATE in cost(lambda: register(ctap, rp, exclude_list=unknown), times=1)
 
 
 def test_no_handle_is_leaked(make_daemon, software_tpm):
