@@ -9,7 +9,18 @@ import time
 import pytest
 from fido2 import cbor
 
-from harness import Command, FrameConnection, SocketDevice, authenticate, ctap2, register
+from grants import create
+from harness import (
+    Command,
+    FrameConnection,
+    SocketDevice,
+    authenticate,
+    ctap2,
+    encoded_frame,
+    eventually,
+    register,
+)
+from test_policy import rule
 
 RP = "load.example.com"
 
@@ -94,3 +105,45 @@ def test_memory_and_time(make_daemon):
     print(f"resident with {len(first)} credentials, after 250 assertions: {daemon.memory():.1f} MB")
     print(f"one client, median with fido2's own verification: {sorted(latencies)[100] * 1000:.2f} ms")
     assert daemon.memory() < 30
+
+
+def test_memory_under_the_largest_frames(make_daemon):
+    """
+    As many connections as one user gets, some of them of grants, all in the middle of the largest frame, and then with
+    answers as large that nobody reads. A connection holds a frame or an answer of 64 KiB and never both; half of that is
+    allowed besides for what allocators keep.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2000:
+        pytest.skip(f"this user may open {hard} files only")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2000), hard))
+    callers = [{"grant": True}, {"user": os.getuid()}]
+    daemon = make_daemon([rule("load", [RP], ["register", "authenticate"], callers)]).start()
+    sockets = [create(daemon, "--rule", "load", "--uid", str(os.getuid()))["socket"] for _ in range(8)]
+    before = daemon.memory()
+    frame = encoded_frame(Command.PING, bytes(65_535))
+    with contextlib.ExitStack() as stack:
+        # 16 are what a grant has, 512 what a user has of the 1024.
+        paths = [path for path in sockets for _ in range(16)] + [daemon.socket] * 500
+        connections = [stack.enter_context(FrameConnection(path)) for path in paths]
+        bound = before + len(connections) * 1.5 * 64 / 1024
+        for connection in connections:
+            connection.send_bytes(frame[:-1])
+        with SocketDevice(daemon.socket) as device:
+            assert device.call(Command.PING, b"alive") == b"alive"
+        receiving = daemon.memory()
+        for connection in connections:
+            connection.send_bytes(frame[-1:])
+        with SocketDevice(daemon.socket) as device:
+            assert device.call(Command.PING, b"alive") == b"alive"
+        answering = daemon.memory()
+        print(
+            f"resident: {before:.1f} MB before, {receiving:.1f} MB with {len(connections)} frames that lack a byte, "
+            f"{answering:.1f} MB with as many answers that nobody reads; bound {bound:.1f} MB"
+        )
+        # Each has arrived: the measurement is of what it says.
+        assert before + len(connections) * 64 / 1024 * 0.8 < receiving < bound and answering < bound
+        for connection in connections:
+            assert connection.receive() == (Command.PING, bytes(65_535))
+    eventually(lambda: len(os.listdir(f"/proc/{daemon.process.pid}/fd")) < 80, "the connections to be given back")
+    print(f"resident afterwards: {daemon.memory():.1f} MB")
