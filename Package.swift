@@ -141,12 +141,12 @@ let package = Package(
         "Policy", "RelyingParty", "Secrets", "TPMStructures", "WebAuthn",
       ]),
 
-    // What measures a daemon from outside, and for comparison the TPM without one.
+    // What measures a daemon from outside, and for comparison the TPM and the authenticator without one.
     room(
       "Benchmarking",
       uses: [
-        "Authenticator", "CLinux", "CTAP", "CTAPHID", "Client", "Platform", "Secrets", "Storage", "TPM", "TPMKeyStore",
-        "WebAuthn",
+        "AuditLog", "Authenticator", "CLinux", "CTAP", "CTAPHID", "Client", "Platform", "Policy", "Secrets", "Storage",
+        "TPM", "TPMKeyStore", "WebAuthn",
       ]),
 
     program("countersignd", uses: ["Daemon"]),
@@ -207,7 +207,12 @@ let package = Package(
         "Attestation", "AuditLog", "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto",
         "Platform", "Policy", "Secrets", "TestSupport", "TPMStructures", "WebAuthn",
       ]),
-    tests("BenchmarkingTests", uses: ["Benchmarking", "Commands", "Platform", "TestSupport", "WebAuthn"]),
+    tests(
+      "BenchmarkingTests",
+      uses: [
+        "AuditLog", "Authenticator", "Benchmarking", "CTAP", "Commands", "Platform", "Policy", "Storage", "TPMKeyStore",
+        "TestSupport", "WebAuthn",
+      ]),
     tests(
       "DaemonTests",
       uses: [
