@@ -77,6 +77,8 @@ actor JobGrants {
   private let log: Logger
   /// Of the timers that end the grants too, so that a grant's end is one moment.
   private var time: any Timekeeper { loop.time }
+  /// Grants since the start.
+  private var made = 0
   private var issuers: [TokenIssuer]
   private var lastNumber: Int64 = 0
   private var jobs: [String: Job] = [:]
@@ -142,6 +144,7 @@ actor JobGrants {
       throw GrantError(description: "\(error)")
     }
     jobs[grant.id] = job
+    made += 1
     watch(job, sentinel, nanoseconds)
     log.info("grant \(grant.id): rule \(quoted(grant.rule, limit: 64)), uid \(grant.user), \(request.lifetime) s")
     return await report(job)
@@ -256,6 +259,14 @@ actor JobGrants {
   }
 
   // MARK: For the operator
+
+  var figures: GrantFigures {
+    get async {
+      var figures = GrantFigures(alive: all.count, made: made)
+      for job in all { figures.connections += await job.server.connectionCount }
+      return figures
+    }
+  }
 
   /// Those that were made after `number` (nil: all), oldest first, each with its number.
   func list(after number: Int64?) async -> [(number: Int64, report: GrantReport)] {

@@ -179,7 +179,8 @@ final class RunningDaemon: Sendable {
       finished: { sink.yield(.decommissioned) })
     report = StatusReporter(
       settings: settings, configuration: configured.path, startedAt: SystemTime().unixMilliseconds, keys: keys,
-      database: database, audit: audit, boot: desk, connections: { [jobs] in await jobs.connectionCount })
+      database: database, audit: audit, boot: desk, connections: { [jobs] in await jobs.connectionCount },
+      grants: { [grants] in await grants.figures })
     administration = SocketServer(
       loop: loop,
       service: AdminService(
