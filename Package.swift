@@ -44,8 +44,8 @@ func tests(_ name: String, uses dependencies: [String], vectors: [String] = []) 
 
 /// What the fuzzer and the replay tests reach into.
 let fuzzed = [
-  "AuditLog", "Authenticator", "CBOR", "CTAP", "CTAPHID", "Configuration", "Crypto", "HIDRelay", "Platform", "Policy",
-  "RelyingParty", "Secrets", "Storage", "TPMKeyStore", "TPMStructures", "TestSupport", "WebAuthn",
+  "AuditLog", "Authenticator", "CBOR", "CTAP", "CTAPHID", "Configuration", "Crypto", "HIDRelay", "IdentityTokens",
+  "Platform", "Policy", "RelyingParty", "Secrets", "Storage", "TPMKeyStore", "TPMStructures", "TestSupport", "WebAuthn",
 ]
 
 /// The same entry functions (Tests/Fuzz/Targets) with libFuzzer as their driver, or with Swift Testing.
