@@ -1,5 +1,6 @@
 internal import Crypto
 internal import Platform
+internal import TPMStructures
 
 /// The key that signs the chain, as those know it who verify.
 package struct AuditKey: Equatable, Sendable {
@@ -68,8 +69,6 @@ package protocol AuditSigner: Sendable {
 /// The TPM has signed the SHA-256 of the line up to `,"attested"`: the time, the record and the hash of the line that
 /// were the last when it was asked, the anchor and the key. The records that came while it worked stand between.
 package struct SignedHead: Equatable, Sendable {
-  static let operation = "log.head"
-
   /// The record that was the last.
   package let end: ChainEnd
   package let anchor: UInt64
@@ -112,37 +111,15 @@ package struct AttestedClock: Equatable, Sendable {
   /// With a constant of the TPM's added, modulo 2^64.
   package let firmwareVersion: UInt64
 
-  private static let magic: UInt64 = 0xFF54_4347
-  private static let quote: UInt64 = 0x8018
-
   /// Reads any bytes; nil for all that is not the whole statement of a TPM2_Quote.
   package init?(_ bytes: [UInt8]) {
-    var rest = bytes[...]
-    func number(_ count: Int) -> UInt64? {
-      guard rest.count >= count else { return nil }
-      defer { rest = rest.dropFirst(count) }
-      return rest.prefix(count).reduce(0) { $0 << 8 | UInt64($1) }
-    }
-    func sized() -> [UInt8]? {
-      guard let count = number(2), rest.count >= Int(count) else { return nil }
-      defer { rest = rest.dropFirst(Int(count)) }
-      return Array(rest.prefix(Int(count)))
-    }
-    guard number(4) == AttestedClock.magic, number(2) == AttestedClock.quote, sized() != nil, let extraData = sized(),
-      let clock = number(8), let resets = number(4), let restarts = number(4), let safe = number(1), safe <= 1,
-      let firmware = number(8), let selections = number(4), selections <= 16
-    else { return nil }
-    for _ in 0..<selections {
-      guard number(2) != nil, let size = number(1), rest.count >= Int(size) else { return nil }
-      rest = rest.dropFirst(Int(size))
-    }
-    guard sized() != nil, rest.isEmpty else { return nil }
-    self.extraData = extraData
-    self.clock = clock
-    resetCount = UInt32(resets)
-    restartCount = UInt32(restarts)
-    isSafe = safe == 1
-    firmwareVersion = firmware
+    guard let statement = try? TPMSAttest(parsing: bytes), case .quote = statement.attested else { return nil }
+    extraData = statement.extraData
+    clock = statement.clock.clock
+    resetCount = statement.clock.resetCount
+    restartCount = statement.clock.restartCount
+    isSafe = statement.clock.isSafe
+    firmwareVersion = statement.firmwareVersion
   }
 
   /// Whether the TPM can have said this after the other.

@@ -104,7 +104,7 @@ extension AuthenticatorEngine {
   package var ruleNames: Set<String> { judge.ruleNames }
 
   private func grantRecord(_ grant: Grant, _ detail: String, _ caller: Caller, reason: String?) -> AuditRecord {
-    var record = AuditRecord(.done, "grant", caller, environment.time)
+    var record = AuditRecord(.done, .grant, caller, environment.time)
     record.detail = detail
     record.rule = grant.rule
     record.grant = grant.id

@@ -197,7 +197,7 @@ actor Decommissioning {
       ]), at: DecommissionFiles.key(parts.stateDirectory))
     let ticket = parts.audit.submit(
       AuditRecord(
-        time: SystemTime().unixMilliseconds, outcome: .done, operation: "decommission",
+        time: SystemTime().unixMilliseconds, outcome: .done, operation: .decommission,
         connection: caller.connection, user: caller.user, group: caller.group, process: caller.process,
         unit: caller.unit, reason: "\(counted(count, "credential")) disabled, the keys are removed next"))
     try await ticket.durable()

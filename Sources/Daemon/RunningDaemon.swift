@@ -73,7 +73,7 @@ final class RunningDaemon: Sendable {
     switch try await open(database, loaded.settings, approvals, logger) {
     case .open(let opened, let unsealed): (keys, secret) = (opened, unsealed)
     case .waiting(let waiting, let reason):
-      await audit.record("start", .refused, reason: reason)
+      await audit.record(.start, .refused, reason: reason)
       let daemon = try WaitingDaemon(
         configuration: configured.path, loaded.settings, logger, database, audit, waiting, reason: reason, approvals,
         sink)
@@ -121,7 +121,7 @@ final class RunningDaemon: Sendable {
       keys.retire()
       try await daemon.engine.retire()
     }
-    await daemon.record("start", reason: "version \(CountersignVersion.text), \(daemon.report.tpmInWords)")
+    await daemon.record(.start, reason: "version \(CountersignVersion.text), \(daemon.report.tpmInWords)")
     try await Daemon.listen(passed, daemon.settings, jobs: daemon.jobs, administration: daemon.administration)
     if keys.isLeaving { await daemon.decommissioning.resume() }
     return daemon
@@ -249,18 +249,18 @@ final class RunningDaemon: Sendable {
       rest.rules = settings.rules
       rest.issuers = settings.issuers
       if rest != settings { logger.warning("settings other than rules and issuers need a restart") }
-      await record("reload", reason: "\(counted(report.rules, "rule")) in force")
+      await record(.reload, reason: "\(counted(report.rules, "rule")) in force")
     } catch {
       logger.error("configuration not taken, the rules in force stay: \(error)")
       report.noteRefusedReload("\(error)")
-      await record("reload", .failed, reason: "\(error)")
+      await record(.reload, .failed, reason: "\(error)")
     }
     // While the file that may have been moved away is still the one that is written.
     await notary.sign()
     audit.reopen()
   }
 
-  private func record(_ operation: String, _ outcome: AuditRecord.Outcome = .done, reason: String?) async {
+  private func record(_ operation: AuditRecord.Operation, _ outcome: AuditRecord.Outcome = .done, reason: String?) async {
     await audit.record(operation, outcome, reason: reason)
   }
 
@@ -272,7 +272,7 @@ final class RunningDaemon: Sendable {
     guard let mismatch = try tail.mismatch(with: try await keys.anchor()) else { return }
     logger.error("audit log \(settings.auditLog): \(mismatch); see countersign audit verify")
     var record = AuditRecord(
-      time: SystemTime().unixMilliseconds, outcome: .failed, operation: AuditRecord.breakOperation, connection: 0,
+      time: SystemTime().unixMilliseconds, outcome: .failed, operation: .chainBreak, connection: 0,
       user: geteuid(), group: getegid(), process: getpid())
     record.reason = mismatch
     try await audit.submit(record).durable()
@@ -288,7 +288,7 @@ final class RunningDaemon: Sendable {
     await engine.settle()
     reader.stop()
     if !decommissioning.isOver {
-      await record("stop", reason: nil)
+      await record(.stop, reason: nil)
       await notary.finish()
     }
     await keys.stop()
@@ -304,7 +304,7 @@ final class RunningDaemon: Sendable {
 
 extension AuditFile {
   /// Records an act of the daemon's own. Where that fails, the log's failure is said and stops what matters.
-  func record(_ operation: String, _ outcome: AuditRecord.Outcome, reason: String?) async {
+  func record(_ operation: AuditRecord.Operation, _ outcome: AuditRecord.Outcome, reason: String?) async {
     let ticket = submit(
       AuditRecord(
         time: SystemTime().unixMilliseconds, outcome: outcome, operation: operation, connection: 0, user: geteuid(),

@@ -65,7 +65,7 @@ struct WaitingDaemon {
         owner: geteuid(), group: settings.adminGroup, reason: reason, desk: desk, status: report.make,
         record: { caller, failure in
           var record = AuditRecord(
-            time: SystemTime().unixMilliseconds, outcome: failure == nil ? .done : .failed, operation: "boot",
+            time: SystemTime().unixMilliseconds, outcome: failure == nil ? .done : .failed, operation: .boot,
             connection: caller.connection, user: caller.user, group: caller.group, process: caller.process,
             unit: caller.unit)
           record.detail = "boot.approve"

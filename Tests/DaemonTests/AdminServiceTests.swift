@@ -375,7 +375,7 @@ private final class AdminFixture: Sendable {
         await fixture.ask(#"{"request":"attestation\#(name)","file":"{}"}"#)?.hasPrefix(#"{"error":"#) ?? false)
     }
     let records = fixture.audit.records
-    #expect(records.allSatisfy { $0.operation == "attestation" && $0.user == 7 })
+    #expect(records.allSatisfy { $0.operation == .attestation && $0.user == 7 })
     // What was not done is said after.
     #expect(records.map(\.outcome) == [.done, .done, .failed, .done, .failed])
     #expect(
