@@ -51,7 +51,7 @@ func verifyAudit(_ context: CommandContext) throws(CommandFailure) {
 }
 
 /// What the daemon says of its log.
-private struct AuditDaemon {
+struct AuditDaemon {
   let path: String
   let key: AuditKey
   /// nil where the TPM could not be asked.
@@ -67,9 +67,10 @@ private struct AuditDaemon {
     } catch {
       throw CommandFailure(context.what, error, socket: context.adminSocket, namedBy: "--admin-socket")
     }
-    if case .string(let problem) = members["error"] {
-      throw context.fail(
-        .failure, "the daemon refused (\(problem))", "ask as root, the daemon's own user or a member of adminGroup")
+    if let refusal = context.refusal(
+      in: members, otherwise: "ask as root, the daemon's own user or a member of adminGroup")
+    {
+      throw refusal
     }
     do {
       let answer = JSONCursor(.object(members))

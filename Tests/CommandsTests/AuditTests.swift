@@ -158,6 +158,17 @@ import WebAuthn
     for word in AuditRecord.Operation.allCases.map(\.rawValue) { #expect(words.contains(word)) }
   }
 
+  /// In a boot that is not approved.
+  @Test func aRefusalComesWithItsRemedy() {
+    let transcript = Transcript(daemon: FakeAdministration(#"{"error":"not approved","remedy":"approve it"}"#))
+    for line in ["audit verify", "audit key"] {
+      #expect(transcript.run(line) == .failure)
+      #expect(transcript.errorText.hasSuffix("the daemon refused (not approved): approve it\n"))
+    }
+    #expect(transcript.run("credential list") == .failure)
+    #expect(transcript.errorText.hasSuffix("the daemon refused (not approved): approve it\n"))
+  }
+
   @Test func saysThatThereIsNothing() {
     let transcript = Transcript()
     #expect(transcript.run("audit show") == .failure)
