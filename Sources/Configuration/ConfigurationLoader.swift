@@ -62,6 +62,7 @@ package struct ConfigurationLoader: Sendable {
       try file.apply(to: &settings)
       if let group = try file.adminGroup(using: accounts) { settings.adminGroup = group }
     }
+    try settings.check(path)
     try checkTPM(files, &settings)
     settings.boot = try bootBinding(of: files, trust)
     try checkBootTerms(files, settings)
