@@ -144,7 +144,10 @@ actor JobGrants {
     jobs[grant.id] = job
     watch(job, sentinel, nanoseconds)
     log.info("grant \(grant.id): rule \(quoted(grant.rule, limit: 64)), uid \(grant.user), \(request.lifetime) s")
-    return await report(job)
+    var made = await report(job)
+    let doubts = await engine.doubts(of: grant, lifetime: request.lifetime)
+    made.warnings = doubts.isEmpty ? nil : doubts
+    return made
   }
 
   private func claims(of request: GrantRequest) throws -> Claims {
@@ -287,6 +290,9 @@ struct GrantReport: Codable, Equatable {
   var claims: [String: String]
   /// Whose token the claims come from; nil where they were asserted.
   var claimsIssuer: String?
+  /// Of one that has just been made: why nothing will be signed by it, or not all that it names. nil where nothing is
+  /// known against it.
+  var warnings: [String]?
 
   init(_ grant: Grant, socket: String, endsAt: Int64, operationsLeft: Int?) {
     id = grant.id

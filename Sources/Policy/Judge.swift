@@ -142,6 +142,16 @@ package protocol Judge: Sendable {
   /// For people: how ``judge(_:)`` comes to its answer.
   func explain(_ inquiry: Inquiry, at moment: Moment) -> Explanation
 
+  /// For whoever makes a grant: why nothing will be signed by it, or not all that it names. By the rules in force; what
+  /// is not certain is not said.
+  ///
+  /// - Parameters:
+  ///   - grant: for a rule of ``ruleNames``
+  ///   - start: milliseconds since 1970-01-01 UTC
+  ///   - end: when it ends at the latest
+  /// - Returns: for people, each one sentence
+  func doubts(of grant: Grant, from start: Int64, until end: Int64) -> [String]
+
   /// For ``Ledger/keep(rules:)``.
   var ruleNames: Set<String> { get }
 }
