@@ -152,7 +152,7 @@ actor Decommissioning {
       try await parts.keys.markLeaving(in: parts.database)
       isMarked.withLock { $0 = true }
     case .refuse:
-      await parts.grants?.stop()
+      await parts.grants?.endAll("this runner is being decommissioned")
       parts.keys.retire()
       try await parts.engine.retire()
     case .disable:

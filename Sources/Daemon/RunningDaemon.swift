@@ -37,6 +37,10 @@ final class RunningDaemon: Sendable {
 
   /// How long requests in progress may take at the end.
   private static let patience: UInt64 = 10_000_000_000
+  /// How long the TPM may take then for the last PIN attempt and the last signature over the audit log, and to let go:
+  /// one that hangs has taken its time before. Together with the above less than half of what systemd grants.
+  private static let patienceWithTPM: UInt64 = 15_000_000_000
+  private static let patienceWithThread: UInt64 = 5_000_000_000
 
   /// Brings everything up; jobs can connect when it returns.
   ///
@@ -260,7 +264,8 @@ final class RunningDaemon: Sendable {
     audit.reopen()
   }
 
-  private func record(_ operation: AuditRecord.Operation, _ outcome: AuditRecord.Outcome = .done, reason: String?) async {
+  private func record(_ operation: AuditRecord.Operation, _ outcome: AuditRecord.Outcome = .done, reason: String?) async
+  {
     await audit.record(operation, outcome, reason: reason)
   }
 
@@ -281,17 +286,26 @@ final class RunningDaemon: Sendable {
   private func stop() async {
     notify(.stopping)
     logger.info("stopping")
+    // At the same time, so that together they have no more of it.
+    async let ofGrants: Void = grants.stop(within: RunningDaemon.patience)
     await jobs.stop(within: RunningDaemon.patience)
+    await ofGrants
     // The answer to a decommissioning has to leave yet.
     await administration.stop(within: decommissioning.isOver ? RunningDaemon.patience : 0)
-    await grants.stop()
-    await engine.settle()
-    reader.stop()
-    if !decommissioning.isOver {
-      await record(.stop, reason: nil)
-      await notary.finish()
+    let hasFinished = await waitAtMost(RunningDaemon.patienceWithTPM, on: loop) { [self] in
+      await engine.settle()
+      if !decommissioning.isOver {
+        await record(.stop, reason: nil)
+        await notary.finish()
+      }
     }
-    await keys.stop()
+    if !hasFinished {
+      logger.warning("the TPM does not answer: the audit log's end is not signed, and a PIN attempt may stay counted")
+    }
+    reader.stop()
+    // A daemon that follows in this process needs the TPM.
+    let isFollowed = decommissioning.isOver
+    await waitAtMost(isFollowed ? .max : RunningDaemon.patienceWithThread, on: loop) { [keys] in await keys.stop() }
     audit.close()
     await database.close()
     loop.stop()
