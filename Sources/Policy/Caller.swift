@@ -66,11 +66,3 @@ package struct Caller: Equatable, Sendable {
       socket: socket, isOperator: true)
   }
 }
-
-/// What a rule can allow (the `operations` of the configuration).
-package enum Operation: String, CaseIterable, Sendable {
-  case register
-  case authenticate
-  case manage
-  case reset
-}
