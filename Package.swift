@@ -104,7 +104,7 @@ let package = Package(
 
     // Domain.
     room("Policy", uses: ["Crypto", "Platform"]),
-    room("AuditLog", uses: ["CLinux", "Crypto", "Platform"]),
+    room("AuditLog", uses: ["CLinux", "Crypto", "Platform", "TPMStructures"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
     room("IdentityTokens", uses: ["Crypto", "WebAuthn"]),
     room("Attestation", uses: ["Crypto", "Secrets", "TPMStructures", "WebAuthn"]),

@@ -67,7 +67,7 @@ package final class AuditFile: AuditSink {
       progress.withLock { $0.end = writer.end ?? .beginning }
     } catch {
       let failure = AuditFile.error(path, error)
-      guard error.isOfTheDisk else { throw failure }
+      guard error.isOfTheDisk else { throw AuditError(failure.description + error.remedy(forFile: path)) }
       log.error(failure.description)
       progress.withLock { $0.failure = failure }
     }
@@ -293,6 +293,23 @@ package final class AuditFile: AuditSink {
 }
 
 extension SystemError {
+  /// What the operator can do about a log that cannot be opened at all; empty where the error says it.
+  fileprivate func remedy(forFile path: String) -> String {
+    let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+    switch code {
+    case ENOENT, ENOTDIR:
+      return
+        ": there must be a folder \(folder) that is the daemon's own (its unit makes /var/log/countersign): install "
+        + "-d -m 0750 -o countersign -g countersign \(folder)"
+    case EACCES, EPERM:
+      return
+        ": the daemon's user must be able to write in \(folder), and to the file if it is there: chown -R countersign:"
+        + "countersign \(folder)"
+    case EISDIR: return ": name a file, not a folder, with auditLog or --audit-log"
+    default: return ""
+    }
+  }
+
   /// Trouble that passes without another configuration.
   fileprivate var isOfTheDisk: Bool {
     [ENOSPC, EDQUOT, EROFS, EIO, ENFILE, EMFILE, ENOMEM, EINTR, ESTALE, ETIMEDOUT].contains(code)

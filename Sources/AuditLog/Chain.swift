@@ -113,13 +113,14 @@ package struct ChainLine: Equatable, Sendable {
     isDamagedHead = head == nil && ChainLine.resemblesHead(line)
     // Behind the time, which has no comma: where no caller's text can stand.
     let body = line.drop { $0 != UInt8(ascii: ",") }
-    isBreak = body.starts(with: ",\"outcome\":\"failed\",\"operation\":\"\(AuditRecord.breakOperation)\",".utf8)
+    let operation = AuditRecord.Operation.chainBreak.rawValue
+    isBreak = body.starts(with: ",\"outcome\":\"failed\",\"operation\":\"\(operation)\",".utf8)
   }
 
   /// No text in a record can hold these with bare quotation marks; a single alteration leaves one of them. Names and
   /// values of claims can be the same, in a record that has a connection, which no signature has.
   private static func resemblesHead(_ line: [UInt8]) -> Bool {
-    let (operation, member) = (Array("\"log.head\"".utf8), Array("\"attested\":\"".utf8))
+    let (operation, member) = (Array("\"\(AuditRecord.Operation.head.rawValue)\"".utf8), Array("\"attested\":\"".utf8))
     let connection = Array("\"connection\":".utf8)
     for index in line.indices.dropLast(operation.count) where line[index] == UInt8(ascii: "\"") {
       let rest = line[index...]

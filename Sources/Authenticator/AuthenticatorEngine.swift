@@ -137,7 +137,7 @@ package actor AuthenticatorEngine {
 
   /// Records a WINK, which does nothing else.
   package func wink(from caller: Caller) async {
-    await recordWithinLimits(AuditRecord(.allowed, "wink", caller, environment.time))
+    await recordWithinLimits(AuditRecord(.allowed, .wink, caller, environment.time))
   }
 
   private func dispatch(_ request: CTAPRequest, from caller: Caller) async throws(CTAPStatus) -> CTAPResponse {

@@ -269,6 +269,8 @@ import Testing
       _ = try AuditFile(path: directory.path + "/none/audit.jsonl", log: log.logger)
     }
     #expect(missing?.description.contains("No such file or directory") == true)
+    let advice = "there must be a folder \(directory.path("none")) that is the daemon's own"
+    #expect(missing?.description.contains(advice) == true)
     #expect(throws: AuditError.self) { _ = try AuditFile(path: directory.path, log: log.logger) }
     #expect(mkfifo(path, 0o600) == 0)
     #expect(throws: AuditError.self) { _ = try AuditFile(path: path, log: log.logger) }
