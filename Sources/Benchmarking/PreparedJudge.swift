@@ -50,5 +50,8 @@ final class PreparedJudge: Judge {
   func bindsClaims(_ caller: Caller) -> Bool { book.bindsClaims(caller) }
   var offersEnterpriseAttestation: Bool { book.offersEnterpriseAttestation }
   func explain(_ inquiry: Inquiry, at moment: Moment) -> Explanation { book.explain(inquiry, at: moment) }
+  func doubts(of grant: Grant, from start: Int64, until end: Int64) -> [String] {
+    book.doubts(of: grant, from: start, until: end)
+  }
   var ruleNames: Set<String> { book.ruleNames }
 }

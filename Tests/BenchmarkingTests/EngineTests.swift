@@ -49,7 +49,7 @@ struct PreparedJudgeTests {
 struct BenchLogTests {
   private func record(_ number: UInt64) -> AuditRecord {
     AuditRecord(
-      time: 0, outcome: .allowed, operation: "authenticate", connection: number, user: 1, group: 1)
+      time: 0, outcome: .allowed, operation: .authenticate, connection: number, user: 1, group: 1)
   }
 
   /// In order, and none shares its fdatasync(2) with another, however many wait.
