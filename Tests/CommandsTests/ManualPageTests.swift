@@ -77,6 +77,17 @@ import Testing
     }
   }
 
+  /// In a list, or at the begin of a sentence in a section of its own.
+  @Test func everyCommandIsDescribed() {
+    let description = section("DESCRIPTION")
+    for command in commands {
+      let words = "Cm " + command.split(separator: " ").joined(separator: " Cm ")
+      let starts = [".It " + words, "." + words]
+      #expect(
+        description.contains { line in starts.contains { line == $0 || line.hasPrefix($0 + " ") } }, "\(command)")
+    }
+  }
+
   @Test func everyOptionIsDescribed() {
     let described = Set(section("DESCRIPTION").flatMap(options(in:)))
     for command in commands {
