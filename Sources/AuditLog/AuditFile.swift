@@ -20,6 +20,8 @@ package final class AuditFile: AuditSink {
     var byteCount = 0
     var isToBeReopened = false
     var isClosed = false
+    /// Whether the thread sleeps, or is about to, and no record has woken it yet.
+    var isAsleep = false
   }
 
   private struct Progress {
@@ -125,17 +127,18 @@ package final class AuditFile: AuditSink {
       let problem = AuditError("audit log \(path): a record of \(pending.body.count) bytes is too long")
       return PendingRecord(refused: problem)
     }
-    let (refusal, wasIdle) = queue.withLock { queue -> (AuditError?, Bool) in
+    let (refusal, wakes) = queue.withLock { queue -> (AuditError?, Bool) in
       if queue.isClosed { return (AuditError("audit log \(path): closed"), false) }
       guard queue.byteCount + pending.body.count <= maximum else {
         return (AuditError("audit log \(path): the disk does not keep up: \(queue.records.count) records wait"), false)
       }
       queue.records.append(pending)
       queue.byteCount += pending.body.count
-      return (nil, queue.records.count == 1)
+      defer { queue.isAsleep = false }
+      return (nil, queue.isAsleep)
     }
     if let refusal { return PendingRecord(refused: refusal) }
-    if wasIdle { wake.signal() }
+    if wakes { wake.signal() }
     return pending
   }
 
@@ -204,6 +207,7 @@ package final class AuditFile: AuditSink {
         queue.byteCount = 0
         queue.isToBeReopened = false
       }
+      queue.isAsleep = queue.records.isEmpty && !queue.isToBeReopened && !queue.isClosed
       return (queue.records, queue.isToBeReopened, queue.isClosed)
     }
   }

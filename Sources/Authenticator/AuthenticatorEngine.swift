@@ -123,7 +123,7 @@ package actor AuthenticatorEngine {
     do throws(CTAPStatus) {
       guard message.count <= AuthenticatorLimits.maximumMessageSize else { throw CTAPStatus.requestTooLarge }
       let request = try CTAPRequest.decode(message)
-      command = "\(request.command)"
+      command = request.command.name
       let reply = try await dispatch(request, from: caller).encoded()
       count(command, from: caller, failure: nil, since: start)
       return reply
