@@ -26,8 +26,8 @@ extension AuditRecord.Operation {
 }
 
 /// When the request came that this task answers, in monotonic nanoseconds.
-enum Receipt {
-  @TaskLocal static var time: UInt64?
+package enum Receipt {
+  @TaskLocal package static var time: UInt64?
 }
 
 extension AuthenticatorEngine {

@@ -34,7 +34,10 @@ struct Failure: Error {
     switch error {
     case .unavailable, .failed, .bootState: (status, isFault) = (.tpmUnavailable, true)
     case .unsupportedAlgorithm: (status, isFault) = (.unsupportedAlgorithm, false)
-    case .busy: (status, isFault) = (.channelBusy, false)
+    // The one status of section 8.2 that asks the client to come again after a while.
+    case .busy, .overloaded: (status, isFault) = (.channelBusy, false)
+    // Not CTAP2_ERR_USER_ACTION_TIMEOUT: nobody was asked to do anything.
+    case .timedOut: (status, isFault) = (.timeout, false)
     case .cancelled: (status, isFault) = (.keepaliveCancel, false)
     // No status of the standard fits; a relying party would take a counter that starts again for a clone.
     case .counterExhausted: (status, isFault) = (.other, true)

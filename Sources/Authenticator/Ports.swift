@@ -44,6 +44,10 @@ package enum KeyStoreError: Error, Equatable, Sendable {
   case unsupportedAlgorithm
   /// The queue is full.
   case busy
+  /// So much comes before it that it would wait for longer than it may; the text is for the operator.
+  case overloaded(String)
+  /// It has waited for as long as it may; the text is for the operator.
+  case timedOut(String)
   /// The task was cancelled before the TPM began with it.
   case cancelled
   /// The signature counter has reached 2^32 - 1.
@@ -57,7 +61,8 @@ extension KeyStoreError: CustomStringConvertible {
   /// The operator's text.
   package var description: String {
     switch self {
-    case .unavailable(let text), .failed(let text), .bootState(let text): text
+    case .unavailable(let text), .failed(let text), .bootState(let text), .overloaded(let text), .timedOut(let text):
+      text
     case .unsupportedAlgorithm: "the TPM cannot do this algorithm"
     case .busy: "too many requests are waiting for the TPM"
     case .cancelled: "cancelled"

@@ -130,13 +130,16 @@ extension CommandFailure {
     case .unsupportedAlgorithm:
       ("the TPM can do none of the algorithms in pubKeyCredParams", "offer -7 (ES256); EdDSA is not in TPMs")
     case .keyStoreFull: ("the daemon's store is full", "remove credentials, or raise the limit")
-    case .channelBusy: ("the queue for the TPM is full", "try again")
+    case .channelBusy:
+      ("so much waits for the TPM that this would not be done in time", "try again later, with fewer requests at once")
     case .notAllowed:
       (
         "the daemon takes no such command now",
         "try again; where that does not help, the runner may have been decommissioned"
       )
-    case .keepaliveCancel, .timeout, .userActionTimeout, .actionTimeout:
+    case .timeout:
+      ("it has waited for the TPM for as long as it may", "try again; the operator sees more by countersign status")
+    case .keepaliveCancel, .userActionTimeout, .actionTimeout:
       ("the request was cancelled or took too long", "try again, or raise --timeout")
     case .unsupportedOption, .invalidOption:
       ("the authenticator lacks an option that is asked for", "see countersign info")

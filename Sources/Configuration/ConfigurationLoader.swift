@@ -162,6 +162,9 @@ extension SourceFile {
     if let credentials = document.limits?.credentials {
       settings.maximumCredentials = try checkedCount(credentials, "limits.credentials", in: 1...10_000_000)
     }
+    if let seconds = document.limits?.waitSeconds {
+      settings.maximumWait = try checkedCount(seconds, "limits.waitSeconds", in: 1...3600)
+    }
     if let level = document.log?.level { settings.logLevel = try checkedLevel(level, "log.level") }
   }
 

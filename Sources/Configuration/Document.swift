@@ -107,15 +107,17 @@ struct AuditEntry: Decodable {
 struct LimitsEntry: Decodable {
   var connections: Double?
   var credentials: Double?
+  var waitSeconds: Double?
 
   enum CodingKeys: String, CodingKey, CaseIterable {
-    case connections, credentials
+    case connections, credentials, waitSeconds
   }
 
   init(from decoder: any Decoder) throws {
     let container = try decoder.strictContainer(keyedBy: CodingKeys.self)
     connections = try container.optional(.connections)
     credentials = try container.optional(.credentials)
+    waitSeconds = try container.optional(.waitSeconds)
   }
 }
 

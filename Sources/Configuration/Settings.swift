@@ -33,6 +33,8 @@ package struct Settings: Equatable, Sendable {
   package var audit = AuditSettings()
   package var maximumConnections = 1024
   package var maximumCredentials = 100_000
+  /// Seconds that a request may wait for the TPM.
+  package var maximumWait = 25
   package var logLevel = Logger.Level.info
   package var rules = RuleBook.empty
   /// Whose tokens of jobs are believed.

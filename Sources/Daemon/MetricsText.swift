@@ -82,6 +82,16 @@ enum MetricsText {
   private static func tpm(_ status: TPMStatus, _ text: inout Exposition) {
     text.gauge("countersign_tpm_up", "Whether the TPM is connected: 1 or 0.", status.disconnected == nil ? 1 : 0)
     text.gauge("countersign_tpm_queue_length", "Requests that wait for the TPM.", status.queueLength)
+    text.family(
+      "countersign_tpm_wait_seconds", "gauge", "How long a request would wait of whose user none waits yet.",
+      unit: "seconds")
+    text.sample("countersign_tpm_wait_seconds", [], seconds(milliseconds: status.waiting.expected))
+    text.counter(
+      "countersign_tpm_refused_requests", "Requests refused because they would have waited for the TPM for too long.",
+      status.waiting.refused)
+    text.counter(
+      "countersign_tpm_expired_requests", "Requests given up because they had waited for the TPM for too long.",
+      status.waiting.expired)
     text.gauge("countersign_tpm_loaded_keys", "Keys that are loaded in the TPM.", status.loadedKeys)
     if let writes = status.writes {
       text.counter(

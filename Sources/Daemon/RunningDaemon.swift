@@ -135,11 +135,13 @@ final class RunningDaemon: Sendable {
   private static func open(
     _ database: CredentialDatabase, _ settings: Settings, _ keeper: BootStateKeeper, _ logger: Logger
   ) async throws -> TPMKeyStore.Opening {
-    try await TPMKeyStore.open(
+    var limits = TPMKeyStoreLimits()
+    limits.wait = UInt64(settings.maximumWait) * 1000
+    return try await TPMKeyStore.open(
       connection: connection(settings), records: database,
       ownerAuthorization: try ServiceCredential.read("owner-authorization"),
       allowSoftware: settings.allowSoftwareTPM, boot: settings.boot, approvals: await keeper.approvals,
-      resourceManager: settings.resourceManager, log: logger)
+      resourceManager: settings.resourceManager, log: logger, limits: limits)
   }
 
   private init(

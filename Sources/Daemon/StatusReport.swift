@@ -49,6 +49,7 @@ struct StatusReport: Codable, Equatable {
     var pins: Pins?
     /// Requests waiting for the TPM.
     var queue: Int
+    var waiting: Waiting
     /// How often the connection to it was lost and had again.
     var reconnections: Int
     /// nil, like what follows, where the TPM did not say so in time.
@@ -67,6 +68,18 @@ struct StatusReport: Codable, Equatable {
     var restartCount: UInt32?
     /// Whether the TPM vouches that its clock has never repeated a value.
     var clockSafe: Bool?
+  }
+
+  /// How long requests wait for the TPM.
+  struct Waiting: Codable, Equatable {
+    /// Milliseconds that one may wait.
+    var limit: UInt64
+    /// Milliseconds that one would wait now, if it came from a user of whom nothing waits.
+    var expected: UInt64
+    /// Those refused at once since the start, because they would have waited for longer.
+    var refused: Int
+    /// Those given up since the start, because they had.
+    var expired: Int
   }
 
   /// Keys at persistent handles.

@@ -100,6 +100,9 @@ final class StatusReporter: Sendable {
             writesLeft: pins.writesLeft, writes: pins.writes, problem: pins.problem)
         },
         queue: status.queueLength,
+        waiting: StatusReport.Waiting(
+          limit: status.waiting.limit, expected: status.waiting.expected, refused: status.waiting.refused,
+          expired: status.waiting.expired),
         reconnections: status.reconnections,
         lockout: condition.map {
           StatusReport.Lockout(

@@ -28,7 +28,7 @@ extension TPMKeyStore {
   /// - Returns: to be kept as it is, and TPMT_PUBLIC
   /// - Throws: ``KeyStoreError``
   package func makeAttestationKey(caller: Caller) async throws(KeyStoreError) -> (key: [UInt8], publicArea: [UInt8]) {
-    let object = try await thread.perform(for: caller.workSource, patience: thread.limits.patienceForKeys) {
+    let object = try await thread.perform(for: caller.workSource, as: .key, patience: thread.limits.patienceForKeys) {
       [authorization = counter.authorization] device throws(KeyStoreError) in
       try device.withTPM { tpm throws in try tpm.createAttestationKey(authorization: authorization) }
     }

@@ -75,7 +75,7 @@ extension TPMKeyStore {
     board.update { $0.isBehindResourceManager = swapsContexts }
     let thread: TPMThread
     do throws(SystemError) {
-      thread = try TPMThread(limits: limits.thread, clock: clock, interrupt: { software?.kill() }) {
+      thread = try TPMThread(limits: limits.thread, clock: clock, log: log, interrupt: { software?.kill() }) {
         TPMDevice(
           connection: connection, software: software, ownerAuthorization: owner, swapsContexts: swapsContexts,
           board: board, log: log, clock: clock)

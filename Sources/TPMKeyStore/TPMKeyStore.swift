@@ -14,6 +14,8 @@ package struct TPMKeyStoreLimits: Sendable {
   package var waiting = 4096
   /// Requests of one connection that may wait.
   package var waitingByConnection = 64
+  /// Milliseconds after its coming in which a request must have been begun with.
+  package var wait: UInt64 = 25_000
   /// Milliseconds that the TPM may take for one request.
   package var patience: UInt64 = 20_000
   /// Milliseconds that the TPM may take to make a key.
@@ -23,7 +25,7 @@ package struct TPMKeyStoreLimits: Sendable {
 
   var thread: TPMThread.Limits {
     TPMThread.Limits(
-      total: waiting, bySource: waitingByConnection, patience: patience * 1_000_000,
+      total: waiting, bySource: waitingByConnection, wait: wait * 1_000_000, patience: patience * 1_000_000,
       patienceForKeys: patienceForKeys * 1_000_000)
   }
 }
@@ -108,7 +110,7 @@ package final class TPMKeyStore: KeyStore {
     let authorization = try authorization(binding, in: era)
     let policy = try keyPolicy(presence)
     let (wrapped, publicKey) = try await thread.perform(
-      for: caller.workSource, patience: thread.limits.patienceForKeys
+      for: caller.workSource, as: algorithm == .rs256 ? .rsaKey : .key, patience: thread.limits.patienceForKeys
     ) { [self] device throws(KeyStoreError) in
       try check(era)
       return try device.withTPM { tpm throws in
@@ -136,7 +138,8 @@ package final class TPMKeyStore: KeyStore {
     let era = currentEra
     let authorization = try authorization(key.binding, in: era)
     let gate = try gate(of: object)
-    let signature = try await thread.perform(for: caller.workSource) { [self] device throws(KeyStoreError) in
+    let signature = try await thread.perform(for: caller.workSource, as: .signature) {
+      [self] device throws(KeyStoreError) in
       try check(era)
       if let gate {
         return try device.withTPM { tpm throws in
@@ -155,6 +158,8 @@ package final class TPMKeyStore: KeyStore {
   }
 
   package func nextSignatureCounter(caller: Caller) async throws(KeyStoreError) -> UInt32 {
+    // Who only asks again and again would wear the TPM's memory by it.
+    try thread.checkWait(for: caller.workSource)
     let era = currentEra
     let lease = era.lease
     let (value, fetchAhead) = lease.take()
@@ -330,6 +335,7 @@ extension TPMThread {
   func status(_ board: StatusBoard) -> TPMStatus {
     var status = board.status
     status.queueLength = queueLength
+    status.waiting = waiting
     return status
   }
 

@@ -37,11 +37,25 @@ package struct TPMStatus: Equatable, Sendable {
   package var pins: PinStatus?
   /// Requests that wait for the TPM.
   package var queueLength: Int
+  /// How long they do.
+  package var waiting = WaitStatus()
   /// How often the TPM had to be reconnected to since the start.
   package var reconnections: Int
   /// How often the TPM, or the way to it, has answered with an error since the start; attempts that succeeded when
   /// they were made again count too.
   package var errors = 0
+}
+
+/// How long requests wait for the TPM.
+package struct WaitStatus: Equatable, Sendable {
+  /// Milliseconds that one may wait.
+  package var limit: UInt64 = 0
+  /// Milliseconds that one would wait now, if it came from a user of whom nothing waits.
+  package var expected: UInt64 = 0
+  /// Those refused at once since the start, because they would have waited for longer.
+  package var refused = 0
+  /// Those given up since the start, because they had.
+  package var expired = 0
 }
 
 /// Writes to the TPM's non-volatile memory, of which it bears a limited number.

@@ -8,6 +8,8 @@ final class TPMThread: Sendable {
     /// Work that may wait, in total and by source.
     var total = 4096
     var bySource = 64
+    /// How long after a caller's request came its work must have begun.
+    var wait: UInt64 = 25_000_000_000
     /// How long one piece of work may take before everybody who waits is told that the TPM does not answer.
     var patience: UInt64 = 20_000_000_000
     /// The same for making keys; RSA takes several seconds on average on a chip.
@@ -15,7 +17,10 @@ final class TPMThread: Sendable {
   }
 
   private struct Job {
+    let kind: WorkTimes.Kind
     let patience: UInt64
+    /// When it must have begun, in monotonic nanoseconds; nil for the daemon's own.
+    let due: UInt64?
     /// Runs and answers.
     let run: @Sendable (TPMDevice) -> Void
     /// Answers without running; does nothing where it has been answered.
@@ -23,6 +28,8 @@ final class TPMThread: Sendable {
   }
 
   private struct Current {
+    /// nil for upkeep.
+    let kind: WorkTimes.Kind?
     let startedAt: UInt64
     let patience: UInt64
     let fail: @Sendable (KeyStoreError) -> Void
@@ -32,6 +39,8 @@ final class TPMThread: Sendable {
     var queue: FairQueue<Job>
     var nextID: UInt64 = 0
     var current: Current?
+    var times = WorkTimes()
+    var waiting = WaitStatus()
     /// Why nobody may wait: the TPM does not answer.
     var stuck: String?
     var isThreadAsleep = false
@@ -39,6 +48,21 @@ final class TPMThread: Sendable {
     var isStopping = false
     var hasEnded = false
     var onEnd: [@Sendable () -> Void] = []
+
+    /// How long the next work from this source would wait, in nanoseconds, if nothing else came.
+    func wait(for source: WorkSource, at now: UInt64) -> UInt64 {
+      restOfCurrent(at: now) + queue.cost(before: source) { times[$0.kind] }
+    }
+
+    /// At least as much, whatever the source, at less cost.
+    func longestWait(at now: UInt64) -> UInt64 {
+      restOfCurrent(at: now) + UInt64(queue.count) * times.longest
+    }
+
+    private func restOfCurrent(at now: UInt64) -> UInt64 {
+      guard let current, let kind = current.kind else { return 0 }
+      return times[kind] - min(times[kind], now - current.startedAt)
+    }
   }
 
   let limits: Limits
@@ -46,21 +70,24 @@ final class TPMThread: Sendable {
   private let wakeThread: EventCounter
   private let wakeWatchdog: EventCounter
   private let clock: any Timekeeper
+  private let warnings: Lock<RareWarnings>
   private let interrupt: @Sendable () -> Void
 
   /// - Parameters:
   ///   - limits: bounds
-  ///   - clock: for the watchdog
+  ///   - clock: for the watchdog and for deadlines; the one that says when requests came
+  ///   - log: for the operator
   ///   - interrupt: makes a TPM that hangs let go, if there is a way
   ///   - makeDevice: runs on the thread, which owns the device
   /// - Throws: ``SystemError`` where no thread can be had
   init(
-    limits: Limits, clock: any Timekeeper, interrupt: @escaping @Sendable () -> Void,
+    limits: Limits, clock: any Timekeeper, log: Logger, interrupt: @escaping @Sendable () -> Void,
     makeDevice: @escaping @Sendable () -> TPMDevice
   ) throws(SystemError) {
     self.limits = limits
     self.clock = clock
     self.interrupt = interrupt
+    warnings = Lock(RareWarnings(log: log))
     state = Lock(State(queue: FairQueue(limit: limits.total, limitBySource: limits.bySource)))
     wakeThread = try EventCounter()
     wakeWatchdog = try EventCounter()
@@ -77,17 +104,41 @@ final class TPMThread: Sendable {
 
   var queueLength: Int { state.withLock { $0.queue.count } }
 
-  /// Runs `body` on the TPM thread when its turn comes.
+  /// How long requests wait.
+  var waiting: WaitStatus {
+    let now = clock.monotonicNanoseconds
+    return state.withLock { state in
+      var waiting = state.waiting
+      waiting.limit = limits.wait / 1_000_000
+      // Of a user of whom nothing waits.
+      waiting.expected = state.wait(for: .connection(.max, user: .max), at: now) / 1_000_000
+      return waiting
+    }
+  }
+
+  /// For what would be spent in vain before work is submitted that is going to be refused.
+  ///
+  /// - Throws: ``KeyStoreError`` where it would wait for too long
+  func checkWait(for source: WorkSource) throws(KeyStoreError) {
+    let due = due(for: source)
+    guard let refusal = state.withLock({ lateness(&$0, source, due: due) }) else { return }
+    warn(of: refusal, for: source)
+    throw refusal
+  }
+
+  /// Runs `body` on the TPM thread when its turn comes. Where that will be too late for a caller, it is refused at once;
+  /// where it has become so, as soon as it has.
   ///
   /// - Parameters:
   ///   - source: between whom turns are taken
+  ///   - kind: of work
   ///   - patience: how long it may take, in nanoseconds; the usual where nil
   ///   - isCancellable: whether cancelling the task takes the work out of the queue
   ///   - body: the work
   /// - Returns: what `body` returns
   /// - Throws: ``KeyStoreError``
   func perform<Result: Sendable>(
-    for source: WorkSource, patience: UInt64? = nil, isCancellable: Bool = true,
+    for source: WorkSource, as kind: WorkTimes.Kind = .other, patience: UInt64? = nil, isCancellable: Bool = true,
     _ body: @escaping @Sendable (TPMDevice) throws(KeyStoreError) -> Result
   ) async throws(KeyStoreError) -> Result {
     // An idle thread begins before the check below comes.
@@ -100,7 +151,7 @@ final class TPMThread: Sendable {
       await withCheckedContinuation { continuation in
         let reply = Reply<Result>(continuation)
         let job = Job(
-          patience: patience ?? limits.patience,
+          kind: kind, patience: patience ?? limits.patience, due: due(for: source),
           run: { device in reply.send(Swift.Result { () throws(KeyStoreError) in try body(device) }) },
           fail: { reply.send(.failure($0)) })
         submit(job, id: id, from: source)
@@ -119,7 +170,8 @@ final class TPMThread: Sendable {
       state.nextID += 1
       return state.nextID
     }
-    submit(Job(patience: limits.patience, run: body, fail: { _ in fail() }), id: id, from: .daemon)
+    submit(
+      Job(kind: .other, patience: limits.patience, due: nil, run: body, fail: { _ in fail() }), id: id, from: .daemon)
   }
 
   /// Refuses what waits and what comes; the thread ends after its current work.
@@ -154,11 +206,15 @@ final class TPMThread: Sendable {
     let (refusal, wake): (KeyStoreError?, Bool) = state.withLock { state in
       if state.isStopping { return (TPMThread.ended, false) }
       if let stuck = state.stuck { return (.unavailable(stuck), false) }
+      if let lateness = lateness(&state, source, due: job.due) { return (lateness, false) }
       guard state.queue.append(job, id: id, from: source) else { return (.busy, false) }
       defer { state.isThreadAsleep = false }
       return (nil, state.isThreadAsleep)
     }
-    if let refusal { job.fail(refusal) }
+    if let refusal {
+      warn(of: refusal, for: source)
+      job.fail(refusal)
+    }
     if wake { wakeThread.signal() }
   }
 
@@ -166,27 +222,82 @@ final class TPMThread: Sendable {
     state.withLock { $0.queue.remove(id: id, from: source) }?.fail(.cancelled)
   }
 
+  // MARK: Deadlines
+
+  private func due(for source: WorkSource) -> UInt64? {
+    source == .daemon ? nil : (Receipt.time ?? clock.monotonicNanoseconds) + limits.wait
+  }
+
+  /// Why work that must have begun by `due` is not to be appended, and counts that.
+  private func lateness(_ state: inout State, _ source: WorkSource, due: UInt64?) -> KeyStoreError? {
+    guard let due else { return nil }
+    let now = clock.monotonicNanoseconds
+    if now >= due {
+      state.waiting.expired += 1
+      return .timedOut(expiry)
+    }
+    // Work that is next is taken however long its like took before: else one bad measurement would stand for ever.
+    guard state.longestWait(at: now) > due - now else { return nil }
+    let wait = state.wait(for: source, at: now)
+    guard wait > due - now else { return nil }
+    state.waiting.refused += 1
+    return .overloaded(
+      "the TPM has work for \(Duration.milliseconds(wait / 1_000_000)) before this request, which may wait for "
+        + "\(Duration.nanoseconds(limits.wait)) in all (limits.waitSeconds)")
+  }
+
+  private var expiry: String {
+    "the request has waited for the TPM for as long as it may: \(Duration.nanoseconds(limits.wait)) "
+      + "(limits.waitSeconds)"
+  }
+
+  private func fail(late jobs: [Job]) {
+    guard !jobs.isEmpty else { return }
+    warn(of: .timedOut(expiry), for: nil)
+    for job in jobs { job.fail(.timedOut(expiry)) }
+  }
+
+  private func warn(of refusal: KeyStoreError, for source: WorkSource?) {
+    switch refusal {
+    case .overloaded, .timedOut: break
+    default: return
+    }
+    let user = if case .connection(_, let user, _)? = source { " of uid \(user)" } else { "" }
+    warnings.withLock { $0.warn("TPM: request\(user) refused: \(refusal)", at: clock.monotonicNanoseconds) }
+  }
+
   // MARK: The thread
 
   private func work(on device: TPMDevice) {
     while true {
+      var late: [Job] = []
       let (job, stopping, wakesWatchdog): (Job?, Bool, Bool) = state.withLock { state in
+        let now = clock.monotonicNanoseconds
+        if let current = state.current, let kind = current.kind, state.stuck == nil {
+          state.times.note(kind, nanoseconds: now - current.startedAt)
+        }
         state.current = nil
         state.stuck = nil
         if state.isStopping { return (nil, true, false) }
-        guard let job = state.queue.popFirst() else {
-          state.isThreadAsleep = true
-          return (nil, false, false)
+        while let job = state.queue.popFirst() {
+          if let due = job.due, now >= due {
+            state.waiting.expired += 1
+            late.append(job)
+            continue
+          }
+          state.current = Current(kind: job.kind, startedAt: now, patience: job.patience, fail: job.fail)
+          defer { state.isWatchdogAsleep = false }
+          return (job, false, state.isWatchdogAsleep)
         }
-        state.current = Current(startedAt: clock.monotonicNanoseconds, patience: job.patience, fail: job.fail)
-        defer { state.isWatchdogAsleep = false }
-        return (job, false, state.isWatchdogAsleep)
+        state.isThreadAsleep = late.isEmpty
+        return (nil, false, false)
       }
       if stopping { break }
+      fail(late: late)
       if wakesWatchdog { wakeWatchdog.signal() }
       if let job {
         job.run(device)
-      } else {
+      } else if late.isEmpty {
         sleep(with: device)
       }
     }
@@ -209,7 +320,8 @@ final class TPMThread: Sendable {
   /// Runs what nobody has asked for under the watchdog's eyes, so that a TPM that hangs in it holds nobody either.
   private func watched(_ body: () -> Void) {
     let wakesWatchdog = state.withLock { state in
-      state.current = Current(startedAt: clock.monotonicNanoseconds, patience: limits.patience, fail: { _ in })
+      state.current = Current(
+        kind: nil, startedAt: clock.monotonicNanoseconds, patience: limits.patience, fail: { _ in })
       defer { state.isWatchdogAsleep = false }
       return state.isWatchdogAsleep
     }
@@ -223,6 +335,7 @@ final class TPMThread: Sendable {
     case end
     case sleep
     case look(after: UInt64)
+    case late([Job])
     case expired([@Sendable (KeyStoreError) -> Void], KeyStoreError, [@Sendable () -> Void])
   }
 
@@ -232,8 +345,9 @@ final class TPMThread: Sendable {
       case .end: return
       case .sleep: wakeWatchdog.wait()
       case .look(let nanoseconds):
-        let milliseconds = Int32(clamping: min(nanoseconds / 1_000_000 + 1, 1000))
+        let milliseconds = Int32(clamping: min(nanoseconds / 1_000_000 + 1, 250))
         if waitUntilReadable([wakeWatchdog.raw], within: milliseconds) != nil { wakeWatchdog.wait() }
+      case .late(let jobs): fail(late: jobs)
       case .expired(let waiting, let error, let onEnd):
         interrupt()
         for fail in waiting { fail(error) }
@@ -252,6 +366,11 @@ final class TPMThread: Sendable {
         return state.current == nil ? .sleep : .look(after: 1_000_000_000)
       }
       let now = clock.monotonicNanoseconds
+      let late = state.queue.removeAll { $0.due.map { now >= $0 } ?? false }
+      if !late.isEmpty {
+        state.waiting.expired += late.count
+        return .late(late)
+      }
       let due = current.startedAt + current.patience
       if now < due { return .look(after: due - now) }
       let text = "the TPM has not answered for more than \(Duration.nanoseconds(current.patience))"

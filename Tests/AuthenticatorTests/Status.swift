@@ -5,6 +5,7 @@ enum Status {
   static let invalidParameter: UInt8 = 0x02
   static let invalidLength: UInt8 = 0x03
   static let invalidSeq: UInt8 = 0x04
+  static let timeout: UInt8 = 0x05
   static let channelBusy: UInt8 = 0x06
   static let unexpectedType: UInt8 = 0x11
   static let invalidCBOR: UInt8 = 0x12

@@ -9,7 +9,7 @@ import WebAuthn
 
 /// One way to every status that this authenticator gives. The others of the standard it cannot give:
 ///
-/// * CTAP1_ERR_TIMEOUT, CTAP1_ERR_LOCK_REQUIRED and CTAP1_ERR_INVALID_CHANNEL are the transport's (CTAPHID).
+/// * CTAP1_ERR_LOCK_REQUIRED and CTAP1_ERR_INVALID_CHANNEL are the transport's (CTAPHID).
 /// * CTAP2_ERR_FP_DATABASE_FULL: there are no fingerprints.
 /// * CTAP2_ERR_INVALID_CREDENTIAL: a credential that is not here is passed over (CTAP2_ERR_NO_CREDENTIALS).
 /// * CTAP2_ERR_PROCESSING, CTAP2_ERR_USER_ACTION_PENDING, CTAP2_ERR_OPERATION_PENDING and CTAP2_ERR_NO_OPERATIONS: a
@@ -75,6 +75,13 @@ import WebAuthn
     Row(Status.channelBusy) {
       let harness = try fresh()
       await harness.keys.fail(with: .busy)
+      #expect(try await failing(harness, harness.keys.faults) == Status.channelBusy)
+      await harness.keys.fail(with: .overloaded("too much before it"))
+      return try await failing(harness, harness.keys.faults)
+    },
+    Row(Status.timeout) {
+      let harness = try fresh()
+      await harness.keys.fail(with: .timedOut("waited"))
       return try await failing(harness, harness.keys.faults)
     },
     Row(Status.credentialExcluded) {
@@ -152,7 +159,7 @@ import WebAuthn
 
   @Test func theTableIsWhole() {
     let cannotBeGiven: Set<CTAPStatus> = [
-      .timeout, .lockRequired, .invalidChannel, .fpDatabaseFull, .processing, .invalidCredential, .userActionPending,
+      .lockRequired, .invalidChannel, .fpDatabaseFull, .processing, .invalidCredential, .userActionPending,
       .operationPending, .noOperations, .userActionTimeout, .actionTimeout, .upRequired, .uvInvalid, .specLast,
       .extensionFirst, .extensionLast,
     ]

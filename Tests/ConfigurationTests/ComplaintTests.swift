@@ -282,6 +282,8 @@ private let mistakes: [Mistake] = [
     "{ limits: { connections: 0 } }", ":1:13: limits.connections: this is not a limit that can be kept: write a whole"
   ),
   Mistake(
+    "{ limits: { waitSeconds: 3601 } }", ":1:13: limits.waitSeconds: this is not a limit that can be kept: write a"),
+  Mistake(
     "{ limits: { credentials: 1.5 } }", ":1:13: limits.credentials: this is not a limit that can be kept: write a"),
   Mistake(
     "{ audit: { rotateAfter: '100 MB' } }",

@@ -104,7 +104,8 @@ struct LoadingTests {
         """
         { tpm: { tcti: 'swtpm:path=/x', allowSoftware: true, resourceManager: true,
                  pins: { handles: '0x81000100-0x8100010F', count: 2, writesPerDay: 0, burst: 3 } }, socket: '/a', adminSocket: '/b', adminGroup: 6, stateDirectory: '/c',
-          auditLog: '/d', limits: { connections: 7, credentials: 0x10 }, log: { level: 'debug' },
+          auditLog: '/d', limits: { connections: 7, credentials: 0x10, waitSeconds: 9 },
+          log: { level: 'debug' },
           audit: { rotateAfter: '100MB', keep: 5, signAfterRecords: 10, signAfterSeconds: 20, journal: false },
           rules: [{ name: 'r', callers: [{ user: 5 }, { group: '6' }, { user: '0' }], relyingParties: ['*'],
                     operations: ['manage'], userVerification: true }] }
@@ -128,6 +129,7 @@ struct LoadingTests {
     expected.auditLog = "/d"
     expected.maximumConnections = 7
     expected.maximumCredentials = 16
+    expected.maximumWait = 9
     expected.logLevel = .debug
     expected.rules = try RuleBook([
       Rule(

@@ -35,7 +35,7 @@ final class AdminFixture: Sendable {
       version: "1", startedAt: "t", socket: "/s", configuration: "/c", rules: 1, connections: 2, credentials: nil,
       tpm: StatusReport.TPM(
         kind: "software", connection: "", manufacturer: "", vendor: "", firmware: "", state: "ready", loadedKeys: 0,
-        queue: 0, reconnections: 0),
+        queue: 0, waiting: StatusReport.Waiting(limit: 25_000, expected: 0, refused: 0, expired: 0), reconnections: 0),
       auditLog: StatusReport.AuditLog(
         path: "/a", state: "ready", sequence: 1, records: 1, synchronizations: 1, unsigned: 1, lostCopies: 0))
     let audit = AuditReport(path: "/a", sequence: 7, hash: "00", anchor: 3, publicKey: "AA", firstAnchor: 2)

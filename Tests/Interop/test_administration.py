@@ -130,6 +130,8 @@ def test_metrics_are_openmetrics(make_daemon):
     assert read[duration] == 3
     for name, value in {"credentials": 1, "rules": 1, "tpm_up": 1, "audit_writable": 1, "audit_waiting_records": 0}.items():
         assert read["countersign_" + name, ()] == value, name
+    for name in ("wait_seconds", "refused_requests_total", "expired_requests_total"):
+        assert read["countersign_tpm_" + name, ()] == 0, name
     assert read["countersign_connections", ()] == 1 and read["countersign_tpm_loaded_keys", ()] >= 1
     assert not any("example" in value for _, labels in read for _, value in labels)
 

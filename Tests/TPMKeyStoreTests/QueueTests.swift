@@ -62,6 +62,30 @@ import WebAuthn
     #expect(order == [10, 20, 11, 12])
   }
 
+  /// Two jobs of one user, the first with many connections: it has half of the user's turns all the same. Who comes by no
+  /// grant's socket is one more job.
+  @Test func jobsOfAUserTakeTurnsBeforeConnections() {
+    var queue = FairQueue<String>(limit: 1000, limitBySource: 64)
+    var id: UInt64 = 0
+    func append(_ element: String, _ connection: UInt64, user: UInt32 = 1, _ grant: String?) {
+      id += 1
+      let outcome = queue.append(element, id: id, from: .connection(connection, user: user, grant: grant))
+      #expect(outcome)
+    }
+    for connection in UInt64(1)...16 {
+      append("flood", connection, "a")
+      append("flood", connection, "a")
+    }
+    for _ in 0..<4 { append("job", 17, "b") }
+    append("nobody's", 18, nil)
+    append("other", 19, user: 2, nil)
+    var order: [String] = []
+    while let next = queue.popFirst() { order.append(next) }
+    let expected = ["flood", "other", "job", "nobody's", "flood", "job", "flood", "job", "flood", "job"]
+    #expect(order.prefix(10) == expected[...])
+    #expect(order.dropFirst(10).allSatisfy { $0 == "flood" } && order.count == 38)
+  }
+
   @Test func bothBoundsHold() {
     var queue = FairQueue<Int>(limit: 5, limitBySource: 3)
     for id in UInt64(0)..<3 {
@@ -89,6 +113,10 @@ import WebAuthn
   @Test func itAgreesWithAModel() {
     var random = SeededGenerator()
     print("seed \(random.seed)")
+    // Three users, the first of whom has two jobs.
+    func source(_ connection: UInt64) -> WorkSource {
+      .connection(connection, user: UInt32(connection % 3), grant: connection % 6 == 3 ? "job" : nil)
+    }
     for _ in 0..<200 {
       var queue = FairQueue<UInt64>(limit: 12, limitBySource: 4)
       var model: [(id: UInt64, source: UInt64)] = []
@@ -96,33 +124,65 @@ import WebAuthn
       for id in UInt64(0)..<60 {
         switch UInt8.random(in: 0..<4, using: &random) {
         case 0, 1:
-          let source = UInt64.random(in: 0..<4, using: &random)
-          let fits = model.count < 12 && model.filter { $0.source == source }.count < 4
-          let outcome11 = queue.append(id, id: id, from: .connection(source, user: UInt32(source % 3)))
-          #expect(outcome11 == fits)
-          if fits { model.append((id, source)) }
+          let connection = UInt64.random(in: 0..<7, using: &random)
+          let fits = model.count < 12 && model.filter { $0.source == connection }.count < 4
+          let outcome = queue.append(id, id: id, from: source(connection))
+          #expect(outcome == fits)
+          if fits { model.append((id, connection)) }
         case 2:
           let next = queue.popFirst()
           #expect((next == nil) == model.isEmpty)
           guard let next, let index = model.firstIndex(where: { $0.id == next }) else { continue }
-          let source = model.remove(at: index).source
-          // In order within a source.
-          #expect((taken[source] ?? []).allSatisfy { $0 < next })
-          taken[source, default: []].append(next)
+          let connection = model.remove(at: index).source
+          // In order within a connection.
+          #expect((taken[connection] ?? []).allSatisfy { $0 < next })
+          taken[connection, default: []].append(next)
         default:
           guard let victim = model.randomElement(using: &random) else { continue }
-          let outcome12 = queue.remove(id: victim.id, from: .connection(victim.source, user: UInt32(victim.source % 3)))
-          #expect(outcome12 == victim.id)
-          let outcome13 = queue.remove(id: victim.id, from: .connection(victim.source, user: UInt32(victim.source % 3)))
-          #expect(outcome13 == nil)
+          let found = queue.remove(id: victim.id, from: source(victim.source))
+          #expect(found == victim.id)
+          let again = queue.remove(id: victim.id, from: source(victim.source))
+          #expect(again == nil)
           model.removeAll { $0.id == victim.id }
         }
         #expect(queue.count == model.count)
       }
-      let rest = Set(queue.removeAll())
-      #expect(rest == Set(model.map(\.id)))
-      let outcome14 = queue.popFirst()
-      #expect(outcome14 == nil)
+      let odd = queue.removeAll { $0 % 2 == 1 }
+      #expect(odd == model.map(\.id).filter { $0 % 2 == 1 }.sorted())
+      model.removeAll { $0.id % 2 == 1 }
+      #expect(queue.count == model.count)
+      let rest = queue.removeAll()
+      #expect(rest == model.map(\.id).sorted())
+      let none = queue.popFirst()
+      #expect(none == nil)
+    }
+  }
+
+  /// Whatever waits, what is foreseen to come before a next piece of work is what comes before it when nothing else does.
+  @Test func itForeseesWhatComesBefore() {
+    var random = SeededGenerator()
+    print("seed \(random.seed)")
+    for _ in 0..<300 {
+      func any() -> WorkSource {
+        guard UInt8.random(in: 0..<12, using: &random) > 0 else { return .daemon }
+        let user = UInt32.random(in: 0..<3, using: &random)
+        let grant = [nil, "a", "b"].randomElement(using: &random) ?? nil
+        return .connection(UInt64.random(in: 0..<4, using: &random), user: user, grant: grant)
+      }
+      var queue = FairQueue<UInt64>(limit: 100, limitBySource: 9)
+      for id in UInt64(1)...UInt64.random(in: 1...60, using: &random) {
+        _ = queue.append(UInt64.random(in: 1...1000, using: &random), id: id, from: any())
+        if UInt8.random(in: 0..<4, using: &random) == 0 { _ = queue.popFirst() }
+      }
+      for _ in 0..<5 {
+        let next = any()
+        var copy = queue
+        let isIn = copy.append(0, id: 1000, from: next)
+        guard isIn else { continue }
+        var before: UInt64 = 0
+        while let cost = copy.popFirst(), cost > 0 { before += cost }
+        #expect(queue.cost(before: next, of: { $0 }) == before)
+      }
     }
   }
 }
@@ -135,6 +195,7 @@ import WebAuthn
     var limits = limits
     // The TPM is held for as long as the test takes, which may be long on a busy machine.
     limits.patience = 600_000
+    limits.wait = 600_000
     let bench = try await Bench.start(limits: limits)
     let key = try await bench.key().key
     _ = try await bench.sign(with: key)

@@ -209,7 +209,7 @@ final class EngineStory {
     if port === audit.faults { witness.auditMayFail = true }
     let error = script.choice(of: [
       KeyStoreError.unavailable("injected"), .failed("injected"), .bootState("injected"), .busy, .cancelled,
-      .counterExhausted, .unsupportedAlgorithm,
+      .counterExhausted, .unsupportedAlgorithm, .overloaded("injected"), .timedOut("injected"),
     ])
     let keys = keys
     try executor.get { await keys.fail(with: error) }

@@ -253,7 +253,8 @@ struct EngineWitness {
 }
 
 private let engineStatuses: Set<CTAPStatus> = [
-  .invalidCommand, .invalidParameter, .invalidLength, .invalidSeq, .channelBusy, .cborUnexpectedType, .invalidCBOR,
+  .invalidCommand, .invalidParameter, .invalidLength, .invalidSeq, .timeout, .channelBusy, .cborUnexpectedType,
+  .invalidCBOR,
   .missingParameter, .limitExceeded, .largeBlobStorageFull, .credentialExcluded, .unsupportedAlgorithm,
   .operationDenied, .keyStoreFull, .unsupportedOption, .invalidOption, .keepaliveCancel, .noCredentials, .notAllowed,
   .pinInvalid, .pinBlocked, .pinAuthInvalid, .pinAuthBlocked, .pinNotSet, .puatRequired, .pinPolicyViolation,

@@ -32,7 +32,8 @@ struct PINWitness {
 
   /// What a port's failure may be answered with: whether something has changed is not known then.
   private static let faults: Set<CTAPStatus> = [
-    .tpmUnavailable, .storageUnavailable, .auditUnavailable, .other, .channelBusy, .keepaliveCancel,
+    .tpmUnavailable, .storageUnavailable, .auditUnavailable, .other, .timeout, .channelBusy,
+    .keepaliveCancel,
     .unsupportedAlgorithm, .keyStoreFull,
   ]
 
