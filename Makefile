@@ -31,6 +31,8 @@ DEB_VERSION := $(VERSION)$(DEB_VERSION_SUFFIX)
 CHECKS := --explicit-target-dependency-import-check error
 # Swift's libraries are inside, and nothing is looked for beside the program.
 PROGRAM_OPTIONS := -c release --static-swift-stdlib --disable-local-rpath
+# Leaves nothing in TMPDIR.
+SWIFTPM := Tests/Tools/swiftpm.sh
 RELEASE := .build/release
 VENV := .venv/bin/python
 
@@ -42,10 +44,10 @@ export SWIFT PYTHON
   demo-prerequisites test-prerequisites deb-prerequisites vm-prerequisites
 
 build:
-	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersignd
-	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign
-	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign-hid
-	$(SWIFT) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign-bench
+	$(SWIFTPM) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersignd
+	$(SWIFTPM) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign
+	$(SWIFTPM) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign-hid
+	$(SWIFTPM) build $(PROGRAM_OPTIONS) $(CHECKS) --product countersign-bench
 
 # Figures: ratios to a bare TPM2_Sign loop on the same software TPM in the same run, memory, time to ready; about ten
 # minutes, after which docs/performance.* are new. No part of `make test`. QUICK=1 takes one minute and writes no document;
@@ -79,7 +81,7 @@ fuzz:
 # Warnings are errors in every target, so building is half of the linting.
 lint:
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
-	$(SWIFT) build --build-tests $(CHECKS)
+	$(SWIFTPM) build --build-tests $(CHECKS)
 
 demo-prerequisites:
 	@Tests/Tools/prerequisites.sh demo

@@ -44,8 +44,8 @@ func tests(_ name: String, uses dependencies: [String], vectors: [String] = []) 
 
 /// What the fuzzer and the replay tests reach into.
 let fuzzed = [
-  "AuditLog", "Authenticator", "CBOR", "CTAP", "CTAPHID", "Configuration", "Crypto", "HIDRelay", "Platform", "Policy",
-  "RelyingParty", "Secrets", "Storage", "TPMKeyStore", "TPMStructures", "TestSupport", "WebAuthn",
+  "AuditLog", "Authenticator", "CBOR", "CTAP", "CTAPHID", "Configuration", "Crypto", "HIDRelay", "IdentityTokens",
+  "Platform", "Policy", "RelyingParty", "Secrets", "Storage", "TPMKeyStore", "TPMStructures", "TestSupport", "WebAuthn",
 ]
 
 /// The same entry functions (Tests/Fuzz/Targets) with libFuzzer as their driver, or with Swift Testing.
@@ -104,7 +104,7 @@ let package = Package(
 
     // Domain.
     room("Policy", uses: ["Crypto", "Platform"]),
-    room("AuditLog", uses: ["CLinux", "Crypto", "Platform"]),
+    room("AuditLog", uses: ["CLinux", "Crypto", "Platform", "TPMStructures"]),
     room("Authenticator", uses: ["AuditLog", "CBOR", "CTAP", "Crypto", "Platform", "Policy", "Secrets", "WebAuthn"]),
     room("IdentityTokens", uses: ["Crypto", "WebAuthn"]),
     room("Attestation", uses: ["Crypto", "Secrets", "TPMStructures", "WebAuthn"]),
@@ -141,12 +141,12 @@ let package = Package(
         "Policy", "RelyingParty", "Secrets", "TPMStructures", "WebAuthn",
       ]),
 
-    // What measures a daemon from outside, and for comparison the TPM without one.
+    // What measures a daemon from outside, and for comparison the TPM and the authenticator without one.
     room(
       "Benchmarking",
       uses: [
-        "Authenticator", "CLinux", "CTAP", "CTAPHID", "Client", "Platform", "Secrets", "Storage", "TPM", "TPMKeyStore",
-        "WebAuthn",
+        "AuditLog", "Authenticator", "CLinux", "CTAP", "CTAPHID", "Client", "Platform", "Policy", "Secrets", "Storage",
+        "TPM", "TPMKeyStore", "WebAuthn",
       ]),
 
     program("countersignd", uses: ["Daemon"]),
@@ -207,7 +207,12 @@ let package = Package(
         "Attestation", "AuditLog", "CBOR", "CTAP", "CTAPHID", "Client", "Commands", "Configuration", "Crypto",
         "Platform", "Policy", "Secrets", "TestSupport", "TPMStructures", "WebAuthn",
       ]),
-    tests("BenchmarkingTests", uses: ["Benchmarking", "Commands", "Platform", "TestSupport", "WebAuthn"]),
+    tests(
+      "BenchmarkingTests",
+      uses: [
+        "AuditLog", "Authenticator", "Benchmarking", "CTAP", "Commands", "Platform", "Policy", "Storage", "TPMKeyStore",
+        "TestSupport", "WebAuthn",
+      ]),
     tests(
       "DaemonTests",
       uses: [

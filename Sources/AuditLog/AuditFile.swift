@@ -20,6 +20,8 @@ package final class AuditFile: AuditSink {
     var byteCount = 0
     var isToBeReopened = false
     var isClosed = false
+    /// Whether the thread sleeps, or is about to, and no record has woken it yet.
+    var isAsleep = false
   }
 
   private struct Progress {
@@ -67,7 +69,7 @@ package final class AuditFile: AuditSink {
       progress.withLock { $0.end = writer.end ?? .beginning }
     } catch {
       let failure = AuditFile.error(path, error)
-      guard error.isOfTheDisk else { throw failure }
+      guard error.isOfTheDisk else { throw AuditError(failure.description + error.remedy(forFile: path)) }
       log.error(failure.description)
       progress.withLock { $0.failure = failure }
     }
@@ -125,17 +127,18 @@ package final class AuditFile: AuditSink {
       let problem = AuditError("audit log \(path): a record of \(pending.body.count) bytes is too long")
       return PendingRecord(refused: problem)
     }
-    let (refusal, wasIdle) = queue.withLock { queue -> (AuditError?, Bool) in
+    let (refusal, wakes) = queue.withLock { queue -> (AuditError?, Bool) in
       if queue.isClosed { return (AuditError("audit log \(path): closed"), false) }
       guard queue.byteCount + pending.body.count <= maximum else {
         return (AuditError("audit log \(path): the disk does not keep up: \(queue.records.count) records wait"), false)
       }
       queue.records.append(pending)
       queue.byteCount += pending.body.count
-      return (nil, queue.records.count == 1)
+      defer { queue.isAsleep = false }
+      return (nil, queue.isAsleep)
     }
     if let refusal { return PendingRecord(refused: refusal) }
-    if wasIdle { wake.signal() }
+    if wakes { wake.signal() }
     return pending
   }
 
@@ -204,6 +207,7 @@ package final class AuditFile: AuditSink {
         queue.byteCount = 0
         queue.isToBeReopened = false
       }
+      queue.isAsleep = queue.records.isEmpty && !queue.isToBeReopened && !queue.isClosed
       return (queue.records, queue.isToBeReopened, queue.isClosed)
     }
   }
@@ -293,6 +297,23 @@ package final class AuditFile: AuditSink {
 }
 
 extension SystemError {
+  /// What the operator can do about a log that cannot be opened at all; empty where the error says it.
+  fileprivate func remedy(forFile path: String) -> String {
+    let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+    switch code {
+    case ENOENT, ENOTDIR:
+      return
+        ": there must be a folder \(folder) that is the daemon's own (its unit makes /var/log/countersign): install "
+        + "-d -m 0750 -o countersign -g countersign \(folder)"
+    case EACCES, EPERM:
+      return
+        ": the daemon's user must be able to write in \(folder), and to the file if it is there: chown -R countersign:"
+        + "countersign \(folder)"
+    case EISDIR: return ": name a file, not a folder, with auditLog or --audit-log"
+    default: return ""
+    }
+  }
+
   /// Trouble that passes without another configuration.
   fileprivate var isOfTheDisk: Bool {
     [ENOSPC, EDQUOT, EROFS, EIO, ENFILE, EMFILE, ENOMEM, EINTR, ESTALE, ETIMEDOUT].contains(code)

@@ -11,9 +11,9 @@ struct AuditLine {
   init(_ record: AuditRecord) {
     bytes.reserveCapacity(512)
     bytes.append(UInt8(ascii: "{"))
-    text("time", Timestamp.text(unixMilliseconds: record.time))
+    time(record.time)
     text("outcome", record.outcome.rawValue)
-    text("operation", record.operation)
+    text("operation", record.operation.rawValue)
     text("detail", record.detail)
     number("connection", record.connection)
     number("uid", record.user)
@@ -24,11 +24,11 @@ struct AuditLine {
     text("grant", record.grant)
     texts("claims", record.claims)
     text("rpId", record.relyingPartyID)
-    text("credentialId", record.credentialID.map { hexadecimal($0) })
-    text("userHandleHash", record.userHandleHash.map { hexadecimal($0) })
+    digits("credentialId", record.credentialID)
+    digits("userHandleHash", record.userHandleHash)
     number("flags", record.flags)
     number("signCount", record.signatureCounter)
-    text("clientDataHash", record.clientDataHash.map { hexadecimal($0) })
+    digits("clientDataHash", record.clientDataHash)
     text("reason", record.reason)
     text("result", record.result)
     number("latency", record.latency)
@@ -38,13 +38,13 @@ struct AuditLine {
   /// What a signature is over: see ``SignedHead``.
   init(time: Int64, head: ChainEnd, anchor: UInt64, key: [UInt8]) {
     bytes.append(UInt8(ascii: "{"))
-    text("time", Timestamp.text(unixMilliseconds: time))
+    self.time(time)
     text("outcome", AuditRecord.Outcome.done.rawValue)
-    text("operation", SignedHead.operation)
+    text("operation", AuditRecord.Operation.head.rawValue)
     number("head", head.sequence)
-    text("headHash", hexadecimal(head.hash))
+    digits("headHash", head.hash)
     number("anchor", anchor)
-    text("key", hexadecimal(key))
+    digits("key", key)
   }
 
   /// How many bytes of each record these claims are.
@@ -61,19 +61,39 @@ struct AuditLine {
 
   /// Adds the signature to what it is over.
   mutating func sign(_ statement: AuditStatement) {
-    text("attested", hexadecimal(statement.attested))
-    text("signature", hexadecimal(statement.signature))
+    digits("attested", statement.attested)
+    digits("signature", statement.signature)
   }
+
+  // No text is made on the way: this stands in the way of every signature.
 
   private mutating func key(_ name: StaticString) {
     if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
-    bytes += Array("\"\(name)\":".utf8)
+    bytes.append(UInt8(ascii: "\""))
+    bytes.append(name)
+    bytes.append("\":")
   }
 
   private mutating func number(_ name: StaticString, _ value: (some BinaryInteger)?) {
     guard let value else { return }
     key(name)
-    bytes += Array("\(value)".utf8)
+    if value < 0 { bytes.append(UInt8(ascii: "-")) }
+    appendDecimal(UInt64(value.magnitude), to: &bytes)
+  }
+
+  private mutating func time(_ value: Int64) {
+    key("time")
+    bytes.append(UInt8(ascii: "\""))
+    Timestamp.append(unixMilliseconds: value, to: &bytes)
+    bytes.append(UInt8(ascii: "\""))
+  }
+
+  private mutating func digits(_ name: StaticString, _ value: [UInt8]?) {
+    guard let value else { return }
+    key(name)
+    bytes.append(UInt8(ascii: "\""))
+    appendHexadecimal(value, to: &bytes)
+    bytes.append(UInt8(ascii: "\""))
   }
 
   private mutating func text(_ name: StaticString, _ value: String?) {
@@ -98,21 +118,24 @@ struct AuditLine {
 
   private mutating func string(_ value: String) {
     bytes.append(UInt8(ascii: "\""))
-    for unit in value.utf16 {
-      switch unit {
-      case 0x22, 0x5C: bytes += [UInt8(ascii: "\\"), UInt8(unit)]
-      case 0x20..<0x7F: bytes.append(UInt8(unit))
-      default: bytes += [UInt8(ascii: "\\"), UInt8(ascii: "u")] + AuditLine.digits(unit)
+    if value.utf8.allSatisfy(AuditLine.isPlain) {
+      bytes.append(contentsOf: value.utf8)
+    } else {
+      for unit in value.utf16 {
+        switch unit {
+        case 0x22, 0x5C: bytes += [UInt8(ascii: "\\"), UInt8(unit)]
+        case 0x20..<0x7F: bytes.append(UInt8(unit))
+        default:
+          bytes.append("\\u")
+          appendHexadecimal([UInt8(unit >> 8), UInt8(unit & 0xFF)], to: &bytes)
+        }
       }
     }
     bytes.append(UInt8(ascii: "\""))
   }
 
-  private static func digits(_ unit: UInt16) -> [UInt8] {
-    [12, 8, 4, 0].map { digit(UInt8(unit >> $0 & 0xF)) }
-  }
-
-  private static func digit(_ value: UInt8) -> UInt8 {
-    value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+  /// Whether it stands for itself in a string.
+  private static func isPlain(_ byte: UInt8) -> Bool {
+    (0x20..<0x7F).contains(byte) && byte != 0x22 && byte != 0x5C
   }
 }

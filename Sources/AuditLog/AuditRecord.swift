@@ -1,6 +1,6 @@
 /// One decision, as one JSON line of the audit log. Binary values are lower-case hexadecimal in the file.
 package struct AuditRecord: Equatable, Sendable {
-  package enum Outcome: String, Sendable {
+  package enum Outcome: String, CaseIterable, Sendable {
     /// Policy said yes; the signature leaves only once this record is durable.
     case allowed
     /// Policy said no.
@@ -12,17 +12,39 @@ package struct AuditRecord: Equatable, Sendable {
     case done
   }
 
-  /// Of the record, with outcome `failed`, by which a daemon that starts says what ``LogTail`` has found. Signed with
-  /// the rest, it can go only together with everything that the TPM signed after it.
-  package static let breakOperation = "log.break"
+  /// What a record is about: every word that the log knows.
+  package enum Operation: String, CaseIterable, Sendable {
+    // What policy decides.
+    case register
+    case authenticate
+    case manage
+    case reset
+    // The other commands of the jobs' socket.
+    case clientPIN
+    case token
+    case largeBlobs
+    case wink
+    case selection
+    // The operator's.
+    case grant
+    case attestation
+    case boot
+    case decommission
+    // The daemon's own.
+    case start
+    case reload
+    case stop
+    /// The chain's head, signed by the TPM.
+    case head = "log.head"
+    /// With outcome `failed`: by it a daemon that starts says what ``LogTail`` has found. Signed with the rest, it can go
+    /// only together with everything that the TPM signed after it.
+    case chainBreak = "log.break"
+  }
 
   /// Milliseconds since 1970-01-01 UTC.
   package var time: Int64
   package var outcome: Outcome
-  /// `register`, `authenticate`, `manage`, `reset`, `clientPIN`, `token`, `largeBlobs`, `wink`, `selection`; of the
-  /// operator `grant`, `attestation`, `boot`, `decommission`; of the daemon itself `start`, `reload`, `stop`, `log.head`
-  /// and ``breakOperation``.
-  package var operation: String
+  package var operation: Operation
   /// Which of its kind, where there are several: `pin.set`, `credential.delete`, `config.toggleAlwaysUv`, `u2f`.
   package var detail: String?
   package var connection: UInt64
@@ -55,7 +77,7 @@ package struct AuditRecord: Equatable, Sendable {
   package var suppressed: UInt64?
 
   package init(
-    time: Int64, outcome: Outcome, operation: String, connection: UInt64, user: UInt32, group: UInt32,
+    time: Int64, outcome: Outcome, operation: Operation, connection: UInt64, user: UInt32, group: UInt32,
     process: Int32? = nil, unit: String? = nil, rule: String? = nil, relyingPartyID: String? = nil,
     credentialID: [UInt8]? = nil, userHandleHash: [UInt8]? = nil, flags: UInt8? = nil,
     signatureCounter: UInt32? = nil, clientDataHash: [UInt8]? = nil, reason: String? = nil

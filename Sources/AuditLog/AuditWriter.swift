@@ -37,6 +37,8 @@ struct AuditWriter {
   private var position: ChainPosition?
   /// After a failure: records that may stand in the file although nobody has been told so.
   private var attempted: Set<ChainEnd> = []
+  /// Bytes in the file after the last batch; 0 where it is not open.
+  private(set) var size: Int64 = 0
 
   private var path: String { files.path }
 
@@ -55,6 +57,7 @@ struct AuditWriter {
   /// Lets the next batch open whatever then has the file's name.
   mutating func close() {
     file = nil
+    size = 0
   }
 
   /// The last record that is durable, as far as it is known.
@@ -101,12 +104,16 @@ struct AuditWriter {
   }
 
   /// Writes as many whole lines as there is room for, and takes back the part of a line behind them.
-  private func write(
+  private mutating func write(
     _ lines: [[UInt8]], to file: OpenFile, from start: Int64
   ) throws(SystemError) -> (whole: Int, failure: SystemError?) {
     let ending: [UInt8] = file.isTorn ? [AuditWriter.newline] : []
+    var bytes = ending
+    bytes.reserveCapacity(lines.reduce(ending.count) { $0 + $1.count })
+    for line in lines { bytes += line }
     do throws(SystemError) {
-      try medium.write(Array((file.isTorn ? [ending] + lines : lines).joined()), to: file.descriptor)
+      try medium.write(bytes, to: file.descriptor)
+      size = start + Int64(bytes.count)
       return (lines.count, nil)
     } catch {
       let written = (try file.descriptor.fileSize() ?? start) - start
@@ -134,7 +141,7 @@ struct AuditWriter {
   private mutating func opened() throws(SystemError) -> OpenFile {
     if let file { return file }
     let descriptor = try openOrCreate()
-    guard try descriptor.fileSize() != nil else {
+    guard let size = try descriptor.fileSize() else {
       throw SystemError(call: "open (no regular file)", code: EINVAL)
     }
     let tail = try ChainTail.read(descriptor)
@@ -143,6 +150,7 @@ struct AuditWriter {
     if isTorn { log.warning("\(path) ends in the middle of a line: it is kept, and ended before the next record") }
     let file = OpenFile(descriptor, isTorn: isTorn)
     self.file = file
+    self.size = size
     return file
   }
 
@@ -179,9 +187,6 @@ struct AuditWriter {
   }
 
   // MARK: Rotation
-
-  /// Bytes in the file; 0 where it is not open.
-  var size: Int64 { (try? file?.descriptor.fileSize()) ?? 0 }
 
   /// Moves the file to the name of its last record, so that the next batch begins another one.
   ///

@@ -49,24 +49,27 @@ struct ChainPosition: Equatable {
   /// Closes a record's line: its number, what a crash has left before it, and the hash of everything from the beginning
   /// of the record before it. Moves on.
   mutating func link(_ body: [UInt8]) -> [UInt8] {
-    var line = body
-    line.reserveCapacity(body.count + 128)
-    line += Array(",\"seq\":\(end.sequence + 1)".utf8)
-    if let torn { line += Array(",\"torn\":\(torn)".utf8) }
-    line += Array(",\"previous\":\"".utf8)
+    var line: [UInt8] = []
+    line.reserveCapacity(body.count + ChainLine.maximumLink)
+    line += body
+    line.append(",\"seq\":")
+    appendDecimal(end.sequence + 1, to: &line)
+    if let torn {
+      line.append(",\"torn\":")
+      appendDecimal(UInt64(torn), to: &line)
+    }
+    line.append(",\"previous\":\"")
     appendHexadecimal(predecessor, to: &line)
-    line += [UInt8(ascii: "\""), UInt8(ascii: "}"), UInt8(ascii: "\n")]
+    line.append("\"}\n")
     self = ChainPosition(sequence: end.sequence + 1, line: line)
     return line
   }
 }
 
-/// The digits of ``hexadecimal(_:)``, without a `String` for each byte: this stands in the way of every record.
-func appendHexadecimal(_ bytes: [UInt8], to text: inout [UInt8]) {
-  for byte in bytes {
-    for digit in [byte >> 4, byte & 0xF] {
-      text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
-    }
+extension [UInt8] {
+  /// Adds a text of ours, which is ASCII.
+  mutating func append(_ text: StaticString) {
+    unsafe append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 }
 
@@ -113,13 +116,14 @@ package struct ChainLine: Equatable, Sendable {
     isDamagedHead = head == nil && ChainLine.resemblesHead(line)
     // Behind the time, which has no comma: where no caller's text can stand.
     let body = line.drop { $0 != UInt8(ascii: ",") }
-    isBreak = body.starts(with: ",\"outcome\":\"failed\",\"operation\":\"\(AuditRecord.breakOperation)\",".utf8)
+    let operation = AuditRecord.Operation.chainBreak.rawValue
+    isBreak = body.starts(with: ",\"outcome\":\"failed\",\"operation\":\"\(operation)\",".utf8)
   }
 
   /// No text in a record can hold these with bare quotation marks; a single alteration leaves one of them. Names and
   /// values of claims can be the same, in a record that has a connection, which no signature has.
   private static func resemblesHead(_ line: [UInt8]) -> Bool {
-    let (operation, member) = (Array("\"log.head\"".utf8), Array("\"attested\":\"".utf8))
+    let (operation, member) = (Array("\"\(AuditRecord.Operation.head.rawValue)\"".utf8), Array("\"attested\":\"".utf8))
     let connection = Array("\"connection\":".utf8)
     for index in line.indices.dropLast(operation.count) where line[index] == UInt8(ascii: "\"") {
       let rest = line[index...]

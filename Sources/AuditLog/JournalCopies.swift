@@ -73,13 +73,14 @@ package final class JournalCopies: Sendable {
       text += name + "=" + String(String.UnicodeScalarView(value.unicodeScalars.map { $0.value < 0x20 ? "?" : $0 }))
       text += "\n"
     }
-    let what = [record.operation, record.detail, record.relyingPartyID].compactMap(\.self).joined(separator: " ")
+    let what = [record.operation.rawValue, record.detail, record.relyingPartyID].compactMap(\.self).joined(
+      separator: " ")
     let why = record.reason.map { ": \($0)" } ?? ""
     add("MESSAGE", "audit: \(record.outcome.rawValue) \(what) for uid \(record.user)\(why)")
     add("PRIORITY", record.outcome == .allowed || record.outcome == .done ? "6" : "5")
     add("SYSLOG_IDENTIFIER", "countersignd")
     add("COUNTERSIGN_OUTCOME", record.outcome.rawValue)
-    add("COUNTERSIGN_OPERATION", record.operation)
+    add("COUNTERSIGN_OPERATION", record.operation.rawValue)
     add("COUNTERSIGN_DETAIL", record.detail)
     add("COUNTERSIGN_TIME", Timestamp.text(unixMilliseconds: record.time))
     add("COUNTERSIGN_CONNECTION", String(record.connection))

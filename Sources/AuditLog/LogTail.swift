@@ -43,22 +43,45 @@ package struct LogTail {
     }
   }
 
+  /// What is wrong with the log's end, in the words that ``ChainVerifier`` has for it: for who looks often, and reads no
+  /// more than the end.
+  ///
+  /// - Parameter expectation: asked for *before* this, since the log goes on meanwhile
+  /// - Returns: for people; nil where the end is the one that the daemon wrote and its TPM signed
+  /// - Throws: ``AuditError`` where a file cannot be read
+  package func flaw(against expectation: ChainExpectation) throws(AuditError) -> String? {
+    if let mismatch = try mismatch(with: expectation.anchor) { return "rolled back: \(mismatch)" }
+    do throws(SystemError) {
+      // Signatures need records of before the window; those were looked at above.
+      var verifier = ChainVerifier(key: nil, expectation: expectation)
+      read(try end(of: try files.earlier() + [files.path], upTo: LogTail.window), into: &verifier)
+      verifier.finish()
+      return verifier.findings.first(where: \.kind.isTampering).map { "\($0.kind.rawValue): \($0.text)" }
+    } catch {
+      throw AuditError("audit log \(files.path): \(error)")
+    }
+  }
+
+  private func read(_ parts: [(bytes: [UInt8], isWhole: Bool)], into verifier: inout ChainVerifier) {
+    for part in parts {
+      verifier.beginFile()
+      var splitter = LineSplitter()
+      // The first line may have lost its beginning.
+      var isComplete = part.isWhole
+      splitter.take(part.bytes) { line in
+        if isComplete { verifier.take(line) }
+        isComplete = true
+      }
+    }
+  }
+
   /// The anchor of the last signature that is ours and fits the lines before it; nil where there is none.
   private func signedAnchor(in paths: [String]) throws(SystemError) -> UInt64? {
     var window = LogTail.window
     while true {
       let end = try end(of: paths, upTo: window)
       var verifier = ChainVerifier(key: key)
-      for part in end {
-        verifier.beginFile()
-        var splitter = LineSplitter()
-        // The first line may have lost its beginning.
-        var isComplete = part.isWhole
-        splitter.take(part.bytes) { line in
-          if isComplete { verifier.take(line) }
-          isComplete = true
-        }
-      }
+      read(end, into: &verifier)
       if let anchor = verifier.signedAnchor { return anchor }
       guard end.contains(where: { !$0.isWhole }), window < LogTail.maximumWindow else { return nil }
       window *= 8

@@ -1,75 +1,11 @@
 internal import Crypto
 internal import Platform
 
-/// The key that signs the chain, as those know it who verify.
-package struct AuditKey: Equatable, Sendable {
-  /// SubjectPublicKeyInfo of a P-256 key.
-  package let publicKey: [UInt8]
-  /// The anchor when the key was made: a log that has been kept whole begins with this one.
-  package let firstAnchor: UInt64
-
-  private let x: [UInt8]
-  private let y: [UInt8]
-
-  /// nil where this is no P-256 key with an uncompressed point.
-  ///
-  /// - Parameters:
-  ///   - publicKey: SubjectPublicKeyInfo
-  ///   - firstAnchor: the anchor when the key was made
-  package init?(publicKey: [UInt8], firstAnchor: UInt64) {
-    guard publicKey.count == 91 else { return nil }
-    let (x, y) = (Array(publicKey[27..<59]), Array(publicKey[59...]))
-    guard SubjectPublicKeyInfo.encodeP256(x: x, y: y) == publicKey else { return nil }
-    self.publicKey = publicKey
-    self.firstAnchor = firstAnchor
-    self.x = x
-    self.y = y
-  }
-
-  /// SHA-256 of the SubjectPublicKeyInfo: the `key` of signed lines.
-  package var identifier: [UInt8] { SHA256.hash(publicKey) }
-
-  package func hasSigned(_ statement: AuditStatement) -> Bool {
-    SignatureVerifier.isValidES256(x: x, y: y, signature: statement.signature, message: statement.attested)
-  }
-}
-
-/// What a TPM has said and signed.
-package struct AuditStatement: Equatable, Sendable {
-  /// TPMS_ATTEST of TPM2_Quote.
-  package var attested: [UInt8]
-  /// A DER ECDSA-Sig-Value over SHA-256 of it.
-  package var signature: [UInt8]
-
-  package init(attested: [UInt8], signature: [UInt8]) {
-    self.attested = attested
-    self.signature = signature
-  }
-}
-
-/// What signs the chain, and counts how often it was anchored. Each may fail while the TPM is away.
-package protocol AuditSigner: Sendable {
-  var auditKey: AuditKey { get }
-  /// The anchor: a counter that nothing turns back.
-  func anchor() async throws(AuditError) -> UInt64
-  /// - Parameter digest: SHA-256 of what the statement shall be about
-  /// - Returns: what the TPM has said and signed
-  /// - Throws: ``AuditError``
-  func attest(_ digest: [UInt8]) async throws(AuditError) -> AuditStatement
-  /// Adds one to the anchor, which wears the TPM's memory.
-  ///
-  /// - Returns: the anchor from now on
-  /// - Throws: ``AuditError``
-  func advanceAnchor() async throws(AuditError) -> UInt64
-}
-
 /// A signature over the chain as it stands in a line.
 ///
 /// The TPM has signed the SHA-256 of the line up to `,"attested"`: the time, the record and the hash of the line that
 /// were the last when it was asked, the anchor and the key. The records that came while it worked stand between.
 package struct SignedHead: Equatable, Sendable {
-  static let operation = "log.head"
-
   /// The record that was the last.
   package let end: ChainEnd
   package let anchor: UInt64
@@ -94,65 +30,5 @@ package struct SignedHead: Equatable, Sendable {
     self.anchor = anchor
     self.key = key
     statement = AuditStatement(attested: attested, signature: signature)
-  }
-}
-
-/// A TPM's statement (TPMS_ATTEST, TPM 2.0 Library part 2, section 10.12), as far as it matters here.
-package struct AttestedClock: Equatable, Sendable {
-  /// What was given to TPM2_Quote as qualifyingData.
-  package let extraData: [UInt8]
-  /// Milliseconds that the TPM has been powered since it was last cleared.
-  package let clock: UInt64
-  /// Resets of the TPM since it was last cleared. The TPM adds a constant of its own for the key, modulo 2^32.
-  package let resetCount: UInt32
-  /// The same for TPM2_Shutdown(STATE) and resume.
-  package let restartCount: UInt32
-  /// Whether `clock` cannot have been greater before.
-  package let isSafe: Bool
-  /// With a constant of the TPM's added, modulo 2^64.
-  package let firmwareVersion: UInt64
-
-  private static let magic: UInt64 = 0xFF54_4347
-  private static let quote: UInt64 = 0x8018
-
-  /// Reads any bytes; nil for all that is not the whole statement of a TPM2_Quote.
-  package init?(_ bytes: [UInt8]) {
-    var rest = bytes[...]
-    func number(_ count: Int) -> UInt64? {
-      guard rest.count >= count else { return nil }
-      defer { rest = rest.dropFirst(count) }
-      return rest.prefix(count).reduce(0) { $0 << 8 | UInt64($1) }
-    }
-    func sized() -> [UInt8]? {
-      guard let count = number(2), rest.count >= Int(count) else { return nil }
-      defer { rest = rest.dropFirst(Int(count)) }
-      return Array(rest.prefix(Int(count)))
-    }
-    guard number(4) == AttestedClock.magic, number(2) == AttestedClock.quote, sized() != nil, let extraData = sized(),
-      let clock = number(8), let resets = number(4), let restarts = number(4), let safe = number(1), safe <= 1,
-      let firmware = number(8), let selections = number(4), selections <= 16
-    else { return nil }
-    for _ in 0..<selections {
-      guard number(2) != nil, let size = number(1), rest.count >= Int(size) else { return nil }
-      rest = rest.dropFirst(Int(size))
-    }
-    guard sized() != nil, rest.isEmpty else { return nil }
-    self.extraData = extraData
-    self.clock = clock
-    resetCount = UInt32(resets)
-    restartCount = UInt32(restarts)
-    isSafe = safe == 1
-    firmwareVersion = firmware
-  }
-
-  /// Whether the TPM can have said this after the other.
-  package func canFollow(_ other: AttestedClock) -> Bool {
-    // The constant makes differences the only thing that can be known.
-    let resets = Int32(bitPattern: resetCount &- other.resetCount)
-    let restarts = Int32(bitPattern: restartCount &- other.restartCount)
-    guard resets >= 0 else { return false }
-    // restartCount begins again with each reset, and a clock that lost power may have lost time.
-    if resets > 0 { return clock >= other.clock || !isSafe }
-    return restarts >= 0 && clock >= other.clock
   }
 }

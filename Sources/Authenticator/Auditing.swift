@@ -4,12 +4,24 @@ internal import Platform
 internal import Policy
 
 extension AuditRecord {
-  init(_ outcome: Outcome, _ operation: String, _ caller: Caller, _ time: any Timekeeper) {
+  init(_ outcome: Outcome, _ operation: AuditRecord.Operation, _ caller: Caller, _ time: any Timekeeper) {
     self.init(
       time: time.unixMilliseconds, outcome: outcome, operation: operation, connection: caller.connection,
       user: caller.user, group: caller.group, process: caller.process, unit: caller.unit)
     grant = caller.grant?.id
     claims = caller.grant.flatMap { $0.claims.values.isEmpty ? nil : $0.claims.values }
+  }
+}
+
+extension AuditRecord.Operation {
+  init(_ operation: Policy.Operation) {
+    self =
+      switch operation {
+      case .register: .register
+      case .authenticate: .authenticate
+      case .manage: .manage
+      case .reset: .reset
+      }
   }
 }
 
@@ -76,7 +88,7 @@ extension AuthenticatorEngine {
   }
 
   private func refuse(_ inquiry: Inquiry, _ refusal: Refusal, _ detail: String?) async -> CTAPStatus {
-    var record = AuditRecord(.refused, inquiry.operation.rawValue, inquiry.caller, environment.time)
+    var record = AuditRecord(.refused, AuditRecord.Operation(inquiry.operation), inquiry.caller, environment.time)
     record.relyingPartyID = inquiry.scope.relyingPartyID
     record.detail = detail
     record.reason = refusal.reason
@@ -89,7 +101,7 @@ extension AuthenticatorEngine {
   func draft(
     _ operation: Operation, _ presence: borrowing Presence, for caller: Caller, detail: String? = nil
   ) -> AuditRecord {
-    var draft = AuditRecord(.allowed, operation.rawValue, caller, environment.time)
+    var draft = AuditRecord(.allowed, AuditRecord.Operation(operation), caller, environment.time)
     draft.rule = presence.rule
     draft.relyingPartyID = presence.scope.relyingPartyID
     draft.detail = detail
@@ -100,7 +112,7 @@ extension AuthenticatorEngine {
   func draft(
     _ operation: Operation, _ prospect: Prospect, _ scope: Scope, for caller: Caller, detail: String? = nil
   ) -> AuditRecord {
-    var draft = AuditRecord(.allowed, operation.rawValue, caller, environment.time)
+    var draft = AuditRecord(.allowed, AuditRecord.Operation(operation), caller, environment.time)
     draft.rule = prospect.rule
     draft.relyingPartyID = scope.relyingPartyID
     draft.detail = detail
@@ -121,7 +133,7 @@ extension AuthenticatorEngine {
     record.reason = failure.reason
     record.result = "\(failure.status)"
     await recordQuietly(record)
-    return status(for: failure, of: draft.operation)
+    return status(for: failure, of: draft.operation.rawValue)
   }
 
   /// Records what signs nothing and anyone can bring about, as often as the limit allows.
@@ -130,7 +142,7 @@ extension AuthenticatorEngine {
     var record = record
     record.suppressed = suppressed > 0 ? suppressed : nil
     if let reason = record.reason {
-      environment.logger.info("refused \(record.operation) to uid \(record.user): \(reason)")
+      environment.logger.info("refused \(record.operation.rawValue) to uid \(record.user): \(reason)")
     }
     await recordQuietly(record)
   }

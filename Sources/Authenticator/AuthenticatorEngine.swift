@@ -123,7 +123,7 @@ package actor AuthenticatorEngine {
     do throws(CTAPStatus) {
       guard message.count <= AuthenticatorLimits.maximumMessageSize else { throw CTAPStatus.requestTooLarge }
       let request = try CTAPRequest.decode(message)
-      command = "\(request.command)"
+      command = request.command.name
       let reply = try await dispatch(request, from: caller).encoded()
       count(command, from: caller, failure: nil, since: start)
       return reply
@@ -137,7 +137,7 @@ package actor AuthenticatorEngine {
 
   /// Records a WINK, which does nothing else.
   package func wink(from caller: Caller) async {
-    await recordWithinLimits(AuditRecord(.allowed, "wink", caller, environment.time))
+    await recordWithinLimits(AuditRecord(.allowed, .wink, caller, environment.time))
   }
 
   private func dispatch(_ request: CTAPRequest, from caller: Caller) async throws(CTAPStatus) -> CTAPResponse {

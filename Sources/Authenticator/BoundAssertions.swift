@@ -100,11 +100,22 @@ extension AuthenticatorEngine {
     ledger.operationsLeft(ofGrant: grant.id)
   }
 
+  /// Why nothing will be signed by a grant, or not all that it names, by the rules in force: for whoever makes it.
+  ///
+  /// - Parameters:
+  ///   - grant: of one of ``ruleNames``
+  ///   - lifetime: seconds from now
+  /// - Returns: for people, each one sentence
+  package func doubts(of grant: Grant, lifetime: UInt64) -> [String] {
+    let now = environment.time.unixMilliseconds
+    return judge.doubts(of: grant, from: now, until: now + Int64(lifetime) * 1000)
+  }
+
   /// The names of the rules in force.
   package var ruleNames: Set<String> { judge.ruleNames }
 
   private func grantRecord(_ grant: Grant, _ detail: String, _ caller: Caller, reason: String?) -> AuditRecord {
-    var record = AuditRecord(.done, "grant", caller, environment.time)
+    var record = AuditRecord(.done, .grant, caller, environment.time)
     record.detail = detail
     record.rule = grant.rule
     record.grant = grant.id

@@ -11,7 +11,7 @@ extension AuthenticatorEngine {
     _ request: ClientPINRequest, on channel: ChannelState, for caller: Caller
   ) async throws(CTAPStatus) -> ClientPINResponse {
     guard let subcommand = ClientPINSubcommand(rawValue: request.subCommand) else { throw .invalidSubcommand }
-    guard judge.recognises(caller) else { throw await refuse("clientPIN", caller, "no rule names this caller") }
+    guard judge.recognises(caller) else { throw await refuse(.clientPIN, caller, "no rule names this caller") }
     switch subcommand {
     case .getPINRetries: return try await pinRetries(for: caller)
     case .getUVRetries:
@@ -224,7 +224,7 @@ extension AuthenticatorEngine {
   }
 
   /// Records, within limits, what policy need not be asked in detail to refuse.
-  func refuse(_ operation: String, _ caller: Caller, _ reason: String) async -> CTAPStatus {
+  func refuse(_ operation: AuditRecord.Operation, _ caller: Caller, _ reason: String) async -> CTAPStatus {
     var record = AuditRecord(.refused, operation, caller, environment.time)
     record.reason = reason
     record.result = "\(CTAPStatus.operationDenied)"

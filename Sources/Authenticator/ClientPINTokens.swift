@@ -1,3 +1,4 @@
+internal import AuditLog
 internal import CTAP
 internal import Crypto
 internal import Platform
@@ -82,7 +83,7 @@ extension AuthenticatorEngine {
   }
 
   private func refuseToken(_ failure: Failure, for caller: Caller) async -> CTAPStatus {
-    _ = await refuse("token", caller, failure.reason)
+    _ = await refuse(.token, caller, failure.reason)
     return status(for: failure, of: "clientPIN")
   }
 

@@ -32,7 +32,7 @@ extension AuthenticatorEngine {
       throw .invalidSubcommand
     }
     guard judge.recognises(caller, .manage) else {
-      throw await refuse("manage", caller, "no rule lets this caller manage credentials")
+      throw await refuse(.manage, caller, "no rule lets this caller manage credentials")
     }
     do throws(Failure) {
       switch subcommand {
@@ -120,7 +120,7 @@ extension AuthenticatorEngine {
   /// What is not there is recorded as a refusal is, unless the caller may know: if one took longer to answer than the
   /// other, it would tell what is there.
   private func notThere(_ caller: Caller, _ scope: Scope, _ reason: String) async -> Failure {
-    if (try? judge.judge(caller, .manage, scope)) == nil { _ = await refuse("manage", caller, reason) }
+    if (try? judge.judge(caller, .manage, scope)) == nil { _ = await refuse(.manage, caller, reason) }
     return Failure(.noCredentials, reason)
   }
 

@@ -82,12 +82,12 @@ extension AuthenticatorEngine {
   /// authenticatorSelection (section 6.9): there is no one to tap, so a caller that some rule knows is present.
   func select(for caller: Caller) async throws(CTAPStatus) {
     guard judge.recognises(caller) else {
-      var record = AuditRecord(.refused, "selection", caller, environment.time)
+      var record = AuditRecord(.refused, .selection, caller, environment.time)
       record.reason = "no rule names this caller"
       record.result = "\(CTAPStatus.operationDenied)"
       await recordWithinLimits(record)
       throw .operationDenied
     }
-    await recordWithinLimits(AuditRecord(.allowed, "selection", caller, environment.time))
+    await recordWithinLimits(AuditRecord(.allowed, .selection, caller, environment.time))
   }
 }

@@ -1,3 +1,4 @@
+internal import AuditLog
 internal import CTAP
 internal import Platform
 internal import Policy
@@ -33,7 +34,7 @@ extension AuthenticatorEngine {
       throw .invalidParameter
     }
     guard count <= AuthenticatorLimits.maximumFragment else { throw .invalidLength }
-    guard judge.recognises(caller) else { throw await refuse("largeBlobs", caller, "no rule names this caller") }
+    guard judge.recognises(caller) else { throw await refuse(.largeBlobs, caller, "no rule names this caller") }
     let stored: [UInt8]
     do {
       stored = try await environment.store.largeBlobs() ?? SerializedLargeBlobArray.empty

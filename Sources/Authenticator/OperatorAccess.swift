@@ -1,4 +1,4 @@
-internal import AuditLog
+package import AuditLog
 internal import CTAP
 internal import Platform
 package import Policy
@@ -159,13 +159,13 @@ extension AuthenticatorEngine {
   /// Records what the operator has done outside of this module, before it is done; once more where that fails.
   ///
   /// - Parameters:
-  ///   - operation: e.g. `attestation`
+  ///   - operation: of the operator's
   ///   - detail: which of its kind, e.g. `attestation.request`
   ///   - caller: on the operator's socket
   ///   - failure: why what was recorded before was not done
   /// - Throws: ``OperatorRefusal``: without its record nothing may be done
   package func recordOperatorAct(
-    _ operation: String, _ detail: String, for caller: Caller, failure: String? = nil
+    _ operation: AuditRecord.Operation, _ detail: String, for caller: Caller, failure: String? = nil
   ) async throws(OperatorRefusal) {
     guard caller.isOperator else { throw OperatorRefusal(description: "this is the operator's") }
     guard !gate.isRetired else { throw OperatorRefusal(description: "this runner is being decommissioned") }

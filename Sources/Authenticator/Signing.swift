@@ -12,7 +12,8 @@ extension AuthenticatorEngine {
     _ message: [UInt8], with credential: Credential, _ presence: consuming Presence, recording record: AuditRecord,
     for caller: Caller
   ) async throws(Failure) -> [UInt8] {
-    let ticket = submit(record)
+    // On the loop when this waits for the TPM, which has its command before anything is done for the log.
+    let ticket = Task { submit(record) }
     let digest =
       switch credential.key.algorithm {
       case .es256, .rs256: SHA256.hash(message)
@@ -23,9 +24,11 @@ extension AuthenticatorEngine {
       signature = try await environment.keys.sign(
         digest: digest, with: credential.key, caller: caller, presence: presence)
     } catch {
+      // What comes of it is recorded behind it.
+      _ = await ticket.value
       throw Failure(error)
     }
-    try await durable(ticket)
+    try await durable(await ticket.value)
     try refuseEnded(caller)
     // What was made before is recorded, and does not leave.
     guard !gate.isRetired else { throw Failure(.notAllowed, "this runner is being decommissioned") }

@@ -1,6 +1,6 @@
 internal import Platform
 
-/// The command line of `countersign-bench`.
+/// The command line of `countersign-bench`, which people call `countersign bench`.
 struct BenchOptions: Equatable {
   enum Action: Equatable {
     case run
@@ -25,7 +25,7 @@ struct BenchOptions: Equatable {
   /// - Parameter arguments: without the program's name
   /// - Throws: `UsageError`
   init(_ arguments: [String]) throws(UsageError) {
-    var reader = OptionReader(arguments, of: "countersign-bench")
+    var reader = OptionReader(arguments, of: ConsoleLogger.program)
     var rounds: Int?
     var stored: [Int]?
     var parts: Set<Plan.Part>?

@@ -94,7 +94,7 @@ package enum BenchProgram {
   }
 
   private static func say(_ text: String) {
-    try? write(Array("countersign-bench: \(text)\n".utf8), to: 2)
+    try? write(Array("\(ConsoleLogger.program): \(text)\n".utf8), to: 2)
   }
 
   /// Borrows a descriptor that somebody else closes.

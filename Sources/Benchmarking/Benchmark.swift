@@ -148,7 +148,7 @@ extension Benchmark {
       return try daemon.jobs.register(Benchmark.coldKeys)
     }
     if plan.parts.contains(.load) { try loads(credentials, &report) }
-    if plan.parts.contains(.costs) { report.costs = try costs(credentials) }
+    if plan.parts.contains(.costs) { try costs(credentials, &report) }
     if let relay {
       report.commands = try countCommands(credentials, relay)
       if plan.parts.contains(.chips) { report.rows += try chips(credentials, relay) }
@@ -183,49 +183,45 @@ extension Benchmark {
     }
   }
 
-  /// Lends a folder in memory, where there are such.
-  private func withMemory(_ body: (String) throws -> Void) throws {
-    guard isThere("/dev/shm") else { return }
+  /// Lends a folder in memory; nil where there are none such.
+  private func withMemory<Result>(_ body: (String) throws -> Result) throws -> Result? {
+    guard isThere("/dev/shm") else { return nil }
     let memory = "/dev/shm/\(name)"
     try makeFolder(memory)
     defer { remove(memory) }
-    try body(memory)
+    return try body(memory)
   }
 
   /// The same loads with one thing changed, all in each round.
-  private func costs(_ credentials: [[UInt8]]) throws -> [Cost] {
-    var costs: [Cost] = []
-    try withMemory { memory in
+  private func costs(_ credentials: [[UInt8]], _ report: inout Report) throws {
+    let engine = try withMemory { memory in
       let inMemory = memory + "/audit.jsonl"
       // In memory, where the disk does not drown what is looked for.
-      costs = try compare(
+      report.costs = try compare(
         credentials, { $0.auditLog = inMemory },
         [
           ("501 rules, of which the last lets sign, over 1 rule", { ($0.auditLog, $0.rules) = (inMemory, 501) }),
           ("audit log on disk over the audit log in memory", { _ in }),
         ])
+      return try engineCosts(credentials, memory: memory)
     }
-    return costs
+    report.engine = try engine ?? engineCosts(credentials, memory: nil)
   }
 
   private func compare(
     _ credentials: [[UInt8]], _ plain: (inout DaemonSetup) -> Void,
     _ changes: [(name: String, change: (inout DaemonSetup) -> Void)]
   ) throws -> [Cost] {
-    var ratios = changes.map { _ in (latency: [Double](), throughput: [Double]()) }
+    var without: [Figures] = []
+    var with = changes.map { _ in [Figures]() }
     for round in 1...plan.rounds {
       progress("costs, round \(round) of \(plan.rounds)")
-      let without = try figures(credentials, setup(plain))
+      without.append(try figures(credentials, setup(plain)))
       for (index, change) in changes.enumerated() {
-        let with = try figures(credentials, setup(change.change))
-        ratio(with.latency, without.latency).map { ratios[index].latency.append($0) }
-        ratio(with.throughput, without.throughput).map { ratios[index].throughput.append($0) }
+        with[index].append(try figures(credentials, setup(change.change)))
       }
     }
-    return zip(changes, ratios).compactMap { change, ratios in
-      guard let latency = Spread(ratios.latency), let throughput = Spread(ratios.throughput) else { return nil }
-      return Cost(name: change.name, latency: latency, throughput: throughput)
-    }
+    return zip(changes, with).compactMap { change, with in Cost(change.name, with: with, without: without) }
   }
 
   /// Median latency of one client, and throughput of 16.

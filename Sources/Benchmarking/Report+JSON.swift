@@ -16,6 +16,7 @@ extension Report {
       "tpm": .object(["name": .string(tpm), "software": .boolean(isSoftwareTPM)]),
       "goals": .array(goals.map(\.json)), "loads": .array(rows.map(\.json)),
       "stores": .array(stores.map(\.json)), "costs": .array(costs.map(\.json)),
+      "engine": engine.json,
       "commands": .array(commands.map(\.json)),
       "recordsPerSynchronization": recordsPerSynchronization?.json ?? .null,
     ])
@@ -70,6 +71,23 @@ extension StoreFigures {
 extension Cost {
   fileprivate var json: JSONValue {
     .object(["name": .string(name), "latency": latency.json, "throughput": throughput.json])
+  }
+}
+
+extension GroupCommit {
+  fileprivate var json: JSONValue {
+    .object([
+      "disk": .string(disk), "recordsPerSynchronization": shared.json, "recordsPerSynchronizationAlone": alone.json,
+      "perSecond": perSecond.json, "perSecondAlone": perSecondAlone.json, "throughputOverAlone": throughputRatio.json,
+    ])
+  }
+}
+
+extension EngineReport {
+  fileprivate var json: JSONValue {
+    object([
+      "costs": .array(costs.map(\.json)), "groupCommits": .array(groupCommits.map(\.json)), "diskP50": disk?.json,
+    ])
   }
 }
 

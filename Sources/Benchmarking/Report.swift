@@ -104,7 +104,10 @@ struct Report: Equatable {
   var isSoftwareTPM: Bool
   var rows: [Row] = []
   var stores: [StoreFigures] = []
+  /// Of daemons.
   var costs: [Cost] = []
+  /// Of an authenticator without daemon and sockets.
+  var engine = EngineReport()
   var commands: [CommandCount] = []
   /// Audit records that share one fdatasync(2), at 16 clients.
   var recordsPerSynchronization: Spread?

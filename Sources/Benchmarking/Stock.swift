@@ -2,7 +2,6 @@ internal import Authenticator
 internal import Glibc
 internal import Platform
 internal import Storage
-internal import TPMKeyStore
 internal import WebAuthn
 
 /// Credentials that fill a store and are never signed with: their key blobs are no keys, so that making them costs the
@@ -21,30 +20,12 @@ enum Stock {
   ///   - ending: asked between credentials whether to end early
   /// - Throws: `StoreError`, `KeyStoreError`, ``Interrupted``
   static func fill(_ directory: String, tcti: String, upTo count: Int, _ ending: Interruption) throws {
-    try blocking { try await add(directory, tcti, count, ending) }
-  }
-
-  private static func add(_ directory: String, _ tcti: String, _ count: Int, _ ending: Interruption) async throws {
-    let executor = try ThreadExecutor(name: "store")
-    let database = try CredentialDatabase(
-      stateDirectory: directory, executor: executor, maximumCredentials: .max, log: .silent)
-    let (keys, secret) = try await TPMKeyStore.start(
-      connection: .tcti(tcti), records: database, allowSoftware: true, log: .silent)
-    let outcome: Result<Void, any Error>
-    do {
-      try await database.unlock(with: secret)
+    try withDevice(directory, tcti: tcti) { database, _ in
       for number in try await database.count()..<max(count, try await database.count()) {
         try ending.check()
         _ = try await database.insert(credential(number))
       }
-      outcome = .success(())
-    } catch {
-      outcome = .failure(error)
     }
-    await keys.stop()
-    await database.close()
-    executor.stop()
-    try outcome.get()
   }
 
   static func credential(_ number: Int) -> Credential {
@@ -56,20 +37,5 @@ enum Stock {
         algorithm: .es256, binding: KeyBinding(credentialID: random.bytes(16), relyingPartyID: relyingPartyID),
         blob: random.bytes(blobCount)),
       createdAt: 0)
-  }
-
-  private static func blocking(_ body: @escaping @Sendable () async throws -> Void) throws {
-    let outcome = Lock<Result<Void, any Error>>(.success(()))
-    let ended = try EventCounter()
-    Task.detached {
-      do {
-        try await body()
-      } catch {
-        outcome.withLock { $0 = .failure(error) }
-      }
-      ended.signal()
-    }
-    ended.wait()
-    try outcome.withLock { $0 }.get()
   }
 }

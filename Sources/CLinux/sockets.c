@@ -69,10 +69,6 @@ int cs_unix_bind(const char *path, int packets, mode_t mode) {
 
 int cs_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); }
 
-ssize_t cs_send(int descriptor, const void *bytes, size_t count, int nonblocking) {
-  return send(descriptor, bytes, count, MSG_NOSIGNAL | (nonblocking ? MSG_DONTWAIT : 0));
-}
-
 ssize_t cs_receive_packet(int descriptor, void *bytes, size_t room) {
   ssize_t count = recv(descriptor, bytes, room, MSG_DONTWAIT | MSG_TRUNC);
   if (count != 0) return count;

@@ -10,6 +10,7 @@
 #include <openssl/kdf.h>
 #include <openssl/param_build.h>
 #include <openssl/params.h>
+#include <pthread.h>
 #include <unistd.h>
 
 enum { TAG = 16, NONCE = 12, KEY = 32, BLOCK = 16, COORDINATE = 32, POINT = 1 + 2 * COORDINATE };
@@ -20,9 +21,29 @@ static int finish(int ok) {
   return ok;
 }
 
+/// What every signature needs, looked up once and kept: OpenSSL searches its providers by name each time otherwise.
+static struct {
+  EVP_MD *sha256, *sha384;
+  EVP_KDF *hkdf;
+} algorithms;
+
+static void fetch_algorithms(void) {
+  algorithms.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+  algorithms.sha384 = EVP_MD_fetch(NULL, "SHA384", NULL);
+  algorithms.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+  ERR_clear_error();
+}
+
+/// Where one is missing it stays NULL, and what needs it fails.
+static void find_algorithms(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, fetch_algorithms);
+}
+
 int cs_digest(int bits, const unsigned char *bytes, size_t count, unsigned char *out) {
-  const EVP_MD *algorithm = bits == 256 ? EVP_sha256() : EVP_sha384();
-  return finish(EVP_Digest(bytes, count, out, NULL, algorithm, NULL) == 1);
+  find_algorithms();
+  const EVP_MD *algorithm = bits == 256 ? algorithms.sha256 : algorithms.sha384;
+  return finish(algorithm != NULL && EVP_Digest(bytes, count, out, NULL, algorithm, NULL) == 1);
 }
 
 int cs_digest_file(int descriptor, size_t limit, unsigned char *out) {
@@ -53,11 +74,9 @@ int cs_hmac_sha256(const unsigned char *key, size_t key_count, const unsigned ch
 
 int cs_hkdf_sha256(const unsigned char *key, size_t key_count, const unsigned char *salt, size_t salt_count,
                    const unsigned char *info, size_t info_count, unsigned char *out, size_t out_count) {
+  find_algorithms();
   int ok = 0;
-  EVP_KDF_CTX *context = NULL;
-  EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-  if (kdf == NULL) goto end;
-  context = EVP_KDF_CTX_new(kdf);
+  EVP_KDF_CTX *context = algorithms.hkdf == NULL ? NULL : EVP_KDF_CTX_new(algorithms.hkdf);
   if (context == NULL) goto end;
   OSSL_PARAM parameters[5], *next = parameters;
   *next++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0);
@@ -72,7 +91,6 @@ int cs_hkdf_sha256(const unsigned char *key, size_t key_count, const unsigned ch
   ok = EVP_KDF_derive(context, out, out_count, parameters) == 1;
 end:
   EVP_KDF_CTX_free(context);
-  EVP_KDF_free(kdf);
   return finish(ok);
 }
 

@@ -14,6 +14,11 @@ package enum CTAPCommand: UInt8, CaseIterable, Sendable {
 }
 
 extension CTAPCommand {
+  /// The name of the case, for people. It is found once: reflection takes as long as decoding a request.
+  package var name: String { CTAPCommand.names[self] ?? "" }
+
+  private static let names = Dictionary(uniqueKeysWithValues: allCases.map { ($0, "\($0)") })
+
   /// 0x41 was credential management in drafts of CTAP 2.1 (FIDO_2_1_PRE), with the same messages: libfido2 sends it.
   private static let credentialManagementPreview: UInt8 = 0x41
 

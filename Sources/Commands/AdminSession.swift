@@ -22,9 +22,7 @@ struct AdminSession {
     } catch {
       throw CommandFailure(context.what, error, socket: context.adminSocket, namedBy: "--admin-socket")
     }
-    if case .string(let problem) = members["error"] {
-      throw context.fail(.failure, "the daemon refused (\(problem))", "mend that, or see its log")
-    }
+    if let refusal = context.refusal(in: members, otherwise: "mend that, or see its log") { throw refusal }
     return members
   }
 
@@ -75,5 +73,19 @@ struct AdminSession {
 
   func strange(_ problem: String) -> CommandFailure {
     CommandFailure(context.what, .malformed(problem), socket: context.adminSocket, namedBy: "--admin-socket")
+  }
+}
+
+extension CommandContext {
+  /// What the daemon's answer refuses; nil where it does not.
+  ///
+  /// - Parameters:
+  ///   - members: of the answer
+  ///   - remedy: where the daemon names none
+  /// - Returns: what to fail with
+  func refusal(in members: [String: JSONValue], otherwise remedy: String) -> CommandFailure? {
+    guard case .string(let problem)? = members["error"] else { return nil }
+    let named: String? = if case .string(let text)? = members["remedy"] { text } else { nil }
+    return fail(.failure, "the daemon refused (\(problem))", named ?? remedy)
   }
 }

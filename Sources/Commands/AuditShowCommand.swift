@@ -41,6 +41,8 @@ private struct AuditFilter {
       .relyingParty: "rpId", .unit: "unit", .rule: "rule", .outcome: "outcome", .operation: "operation",
     ]
     for (option, name) in named { if let value = arguments[option] { texts.append((name, value)) } }
+    try AuditFilter.check(arguments, .outcome, AuditRecord.Outcome.allCases.map(\.rawValue))
+    try AuditFilter.check(arguments, .operation, AuditRecord.Operation.allCases.map(\.rawValue))
     if let name = arguments[.user] {
       guard let number = Int64(name) ?? (try? Accounts.user(named: name)).flatMap({ $0 }).map({ Int64($0) }) else {
         throw .usage("--user \(quoted(name)) is no user here", "give a name or a number")
@@ -56,6 +58,14 @@ private struct AuditFilter {
     job = arguments[.job]
     since = try arguments[.since].map { text throws(CommandFailure) in try AuditFilter.time(text, .since) }
     until = try arguments[.until].map { text throws(CommandFailure) in try AuditFilter.time(text, .until) }
+  }
+
+  /// A word that no record has would find nothing, as if nothing had been there.
+  private static func check(
+    _ arguments: Arguments, _ option: Arguments.Option, _ words: [String]
+  ) throws(CommandFailure) {
+    guard let word = arguments[option], !words.contains(word) else { return }
+    throw .usage("\(option.rawValue) \(quoted(word, limit: 64)) is no word of the log", "give \(Help.choice(words))")
   }
 
   /// The beginning of a time as it stands in the log, which sorts as text: from RFC 3339 in UTC or its beginning, or

@@ -274,7 +274,7 @@ enum CommandGroup: String {
   }
 
   /// e.g. `list, show or delete`
-  var choice: String { kinds.dropLast().joined(separator: ", ") + " or " + kinds[kinds.count - 1] }
+  var choice: String { Help.choice(kinds) }
 
   var help: String {
     switch self {

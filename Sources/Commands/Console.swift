@@ -21,8 +21,9 @@ package struct Console {
   package var environment: [String: String]
   /// Whose process it is (getuid(2)).
   package var user: UInt32 = 0
-  /// Becomes another of our programs, which is beside this one; returns where that fails.
-  package var handOver: (_ program: String, _ arguments: [String]) -> SystemError = { program, _ in
+  /// Becomes another of our programs, which is beside this one; returns where that fails. The first of the words is the
+  /// name by which it goes (argv[0]).
+  package var handOver: (_ program: String, _ words: [String]) -> SystemError = { program, _ in
     SystemError(call: "execv \(program)", code: 2)
   }
   /// At most `limit` bytes of standard input.

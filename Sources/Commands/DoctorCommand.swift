@@ -151,6 +151,7 @@ private struct Examination {
     }
     findings.append(examineStore(status))
     findings.append(examineAudit(status.members("auditLog")))
+    if let chain = examineChain() { findings.append(chain) }
     return findings
   }
 
@@ -223,6 +224,21 @@ private struct Examination {
       mend: "make room: nothing is signed once it is full")
   }
 
+  /// The end of the audit log against what the daemon and its TPM say of it; nil where they cannot say it now, which
+  /// another finding tells.
+  private func examineChain() -> Finding? {
+    let mend = "countersign audit verify reads all of it and says where; see SECURITY.md for what each finding means"
+    guard let daemon = try? AuditDaemon(context), let expectation = daemon.expectation else { return nil }
+    do {
+      guard let flaw = try machine.logFlaw(daemon.path, daemon.key, expectation) else {
+        return .ok("audit chain", "its end is the one that the daemon wrote and its TPM signed")
+      }
+      return .warning("audit chain", "NOT VERIFIED: \(flaw)", mend: mend)
+    } catch {
+      return .warning("audit chain", "it cannot be looked at (\(error))", mend: "ask as root: sudo countersign doctor")
+    }
+  }
+
   // MARK: What the machine shows
 
   /// Why the daemon might not have come up.
@@ -283,15 +299,28 @@ private struct Examination {
         let groups = (try? machine.groups(user)) ?? []
         guard !status.isReadableAndWritable(user: user, groups: groups) else { continue }
         let name = (try? machine.userName(user)) ?? String(user)
-        let group = (try? machine.groupName(status.group)) ?? String(status.group)
         findings.append(
           .failed(
             "callers", "user \(name) of rule \(quoted(rule.name)) may not open \(path)",
-            mend: "usermod --append --groups \(group) \(name), and restart what runs its jobs"))
+            mend: admission(of: name, to: status)))
       }
     }
     if findings.isEmpty { findings.append(.ok("callers", "every user whom a rule names may open \(path)")) }
     return findings
+  }
+
+  /// What lets a user open the jobs' socket.
+  private func admission(of user: String, to socket: PathStatus) -> String {
+    // Whoever is in root's group can do far more than open a socket.
+    guard socket.group != 0 else {
+      return "have countersignd run as a user and group of its own, as its unit does: the socket is of the group root, "
+        + "into which nobody belongs"
+    }
+    guard socket.permissions & 0o060 == 0o060 else {
+      return "let the socket's group read and write: SocketMode=0660 in countersignd.socket, or socketMode: \"0660\""
+    }
+    let group = (try? machine.groupName(socket.group)) ?? String(socket.group)
+    return "usermod --append --groups \(group) \(user), and restart what runs its jobs"
   }
 
   private func examinePIN(until deadline: Deadline) -> [Finding] {

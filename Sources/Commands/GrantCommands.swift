@@ -14,6 +14,11 @@ func createGrant(_ context: CommandContext) throws(CommandFailure) {
   guard case .string(let socket)? = grant["socket"], case .string(let id)? = grant["id"] else {
     throw session.strange("it tells of no socket")
   }
+  if case .array(let warnings)? = grant["warnings"] {
+    for case .string(let text) in warnings {
+      context.console.writeError([UInt8]("countersign: warning: \(shown(text))\n".utf8))
+    }
+  }
   switch format {
   case .path: try output([UInt8]("\(socket)\n".utf8))
   // Neither has a character that a shell would take for another.

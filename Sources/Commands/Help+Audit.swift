@@ -1,3 +1,5 @@
+internal import AuditLog
+
 /// The texts of the commands for the audit log.
 extension Help {
   static let audit = """
@@ -30,10 +32,8 @@ extension Help {
       --user USER          only those of this user, by name or number
       --unit UNIT          only those of this systemd unit
       --rule NAME          only those that this rule decided
-      --outcome WORD       only those: allowed, refused, failed or done
-      --operation WORD     only those: register, authenticate, manage, reset, grant,
-                           attestation, clientPIN, token, largeBlobs, wink, selection,
-                           start, reload, stop or log.head
+      --outcome WORD       \(wrapped("only those: \(choice(AuditRecord.Outcome.allCases.map(\.rawValue)))"))
+      --operation WORD     \(wrapped("only those: \(choice(AuditRecord.Operation.allCases.map(\.rawValue)))"))
       --credential ID      only those of this credential, in base64url or hexadecimal
       --since TIME         only those from then on: 30m, 2h, 7d, or the beginning of a
                            time in UTC such as 2026-11-28 or 2026-11-28T08:30:00Z

@@ -12,7 +12,7 @@ extension Help {
     Options:
       --tpm TCTI       measure this TPM, e.g. device:/dev/tpmrm0; default: a software
                        TPM that is made for the run (needs swtpm)
-      --quick          about a minute, too short to quote; else about eight
+      --quick          about a minute, too short to quote; else about ten
       --parts LIST     some of load, costs, stores, chips, with commas between them
       --rounds N       rounds of each part (5)
       --stored LIST    sizes of the store (1,1000,100000)

@@ -47,7 +47,8 @@ extension Help {
 
     The grant ends by its time, its count, its process or control group, by grant
     revoke, and with the daemon. Open connections end with it, and a signature that is
-    in progress does not leave.
+    in progress does not leave, unless the daemon stops in order. Where it is plain that
+    nothing will be signed by it, or not all that it names, standard error says so.
 
     Example:
       sudo countersign grant create --rule deploy --ttl 30m --signatures 5 \\

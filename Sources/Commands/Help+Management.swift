@@ -45,7 +45,8 @@ extension Help {
 
     Prints the daemon's metrics in OpenMetrics text: requests by command, rule and
     result, their times, the TPM's queue and how long one waits in it, errors and
-    loaded keys, connections, credentials, how far the audit log is behind. No label names an RP ID or a user.
+    loaded keys, connections, grants, credentials, how far the audit log is behind.
+    No label names an RP ID or a user.
     With --out the file appears whole, as a textfile collector wants it.
 
     Options:

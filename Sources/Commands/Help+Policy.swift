@@ -58,7 +58,8 @@ extension Help {
       --claim NAME=VALUE   the grant's claim; may be given several times
 
     Options:
-      --rp-id ID           for this RP ID; without, for what concerns all of them
+      --rp-id ID           for this RP ID; only manage and reset do without, for what
+                           concerns all of them
       --operation WORD     register, authenticate (where none is given), manage or reset
       --user-handle ID     for the account with this user handle (base64url)
       --user-name NAME     for the account with this name

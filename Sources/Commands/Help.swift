@@ -50,6 +50,21 @@ enum Help {
     }
   }
 
+  /// `a, b or c`
+  static func choice(_ words: [String]) -> String {
+    words.count < 2 ? words.joined() : words.dropLast().joined(separator: ", ") + " or " + words[words.count - 1]
+  }
+
+  /// An option's description that is put together, in lines of up to 86 columns that begin at this one.
+  static func wrapped(_ text: String, at column: Int = 23) -> String {
+    var lines: [String] = [""]
+    for word in text.split(separator: " ") {
+      if column + lines[lines.count - 1].utf8.count + word.utf8.count > 86 { lines.append("") }
+      lines[lines.count - 1] += word + " "
+    }
+    return lines.map { String($0.dropLast()) }.joined(separator: "\n" + String(repeating: " ", count: column))
+  }
+
   static let overview = """
     Usage: countersign COMMAND [OPTION]...
 
@@ -117,7 +132,7 @@ enum Help {
       0  done
       1  other failure
       2  wrong usage or malformed input
-      3  refused by policy
+      3  refused by policy, or for want of the right PIN or passphrase
       4  no such credential
       5  daemon not reachable
       6  TPM failure
@@ -289,7 +304,8 @@ enum Help {
     Looks at everything that stands between this machine and a signature:
     configuration, daemon, TPM, its lockout, credentials, audit log, the jobs' socket,
     whether the users of the rules may open it, PIN. Each that fails is shown with
-    what mends it. For root.
+    what mends it. Of the audit log it compares the end with what the daemon and its TPM
+    say; audit verify reads all of it. For root.
 
     Exit status: 0 nothing failed (there may be warnings), 1 something did.
 
@@ -403,7 +419,7 @@ enum Help {
 
     One of the files may be - for standard input. A response that is not verified
     gives exit status 7 and the reason. Claims that the response shows are proved with
-    it, and stand in the record as "claims".
+    it, stand in the record as "claims", and are said in words too.
 
     Example:
       countersign verify assertion --options options.json \\

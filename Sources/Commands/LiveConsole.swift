@@ -80,7 +80,7 @@ extension Console {
     let folder = OwnProgram.folder ?? ""
     var error = SystemError(call: "execv \(program)", code: ENOENT)
     for path in ["\(folder)/\(program)", "\(folder)/../libexec/countersign/\(program)"] {
-      var words = unsafe ([path] + arguments).map { unsafe strdup($0) }
+      var words = unsafe arguments.map { unsafe strdup($0) }
       unsafe words.append(nil)
       unsafe execv(path, words)
       error = SystemError(call: "execv \(program)", code: errno)

@@ -1,3 +1,4 @@
+package import AuditLog
 package import Configuration
 package import Platform
 
@@ -12,6 +13,8 @@ package struct Machine {
   package var groupName: (_ group: UInt32) throws(SystemError) -> String?
   /// The groups that a new session of this user would have.
   package var groups: (_ user: UInt32) throws(SystemError) -> [UInt32]
+  /// What is wrong with the end of the audit log at `path`; nil where nothing is.
+  package var logFlaw: (_ path: String, _ key: AuditKey, _ expectation: ChainExpectation) throws(AuditError) -> String?
 
   package init(
     settings: @escaping (String) throws(ConfigurationError) -> LoadedSettings,
@@ -19,7 +22,8 @@ package struct Machine {
     freeBytes: @escaping (String) throws(SystemError) -> UInt64,
     userName: @escaping (UInt32) throws(SystemError) -> String?,
     groupName: @escaping (UInt32) throws(SystemError) -> String?,
-    groups: @escaping (UInt32) throws(SystemError) -> [UInt32]
+    groups: @escaping (UInt32) throws(SystemError) -> [UInt32],
+    logFlaw: @escaping (String, AuditKey, ChainExpectation) throws(AuditError) -> String?
   ) {
     self.settings = settings
     self.status = status
@@ -27,6 +31,7 @@ package struct Machine {
     self.userName = userName
     self.groupName = groupName
     self.groups = groups
+    self.logFlaw = logFlaw
   }
 
   /// The one that this process runs on.
@@ -37,6 +42,9 @@ package struct Machine {
       freeBytes: { path throws(SystemError) in try Platform.freeBytes(at: path) },
       userName: { user throws(SystemError) in try Accounts.name(ofUser: user) },
       groupName: { group throws(SystemError) in try Accounts.name(ofGroup: group) },
-      groups: { user throws(SystemError) in try Accounts.groups(ofUser: user) })
+      groups: { user throws(SystemError) in try Accounts.groups(ofUser: user) },
+      logFlaw: { path, key, expectation throws(AuditError) in
+        try LogTail(path: path, key: key).flaw(against: expectation)
+      })
   }
 }

@@ -11,7 +11,8 @@ func checkPolicy(_ context: CommandContext) throws(CommandFailure) {
   let loaded: LoadedSettings
   do {
     loaded = try ConfigurationLoader(reviewing: ReviewedAccounts()).load(
-      context.arguments.operand ?? ConfigurationLoader.defaultPath)
+      context.arguments.operand ?? ConfigurationLoader.defaultPath,
+      otherwise: "check its name, or name another: countersign policy check FILE")
   } catch {
     if context.arguments.has(.json) { try output(JSONValue.object(["error": .object(members(error))]).line) }
     throw context.complaint(error)
@@ -55,6 +56,14 @@ private func question(_ arguments: Arguments) throws(CommandFailure) -> PolicyQu
   if arguments.has(.process), let other = invented.first(where: { arguments.has($0) }) {
     throw .usage("--pid and \(other.rawValue) are both there", "ask about a living process, or invent one")
   }
+  if arguments[.relyingPartyID] == nil,
+    let word = [Operation.register, .authenticate].map(\.rawValue).first(where: {
+      $0 == arguments[.operation] ?? Operation.authenticate.rawValue
+    })
+  {
+    throw .usage(
+      "--rp-id is missing", "name the RP ID that is to be asked about: \(word) is always for one of them")
+  }
   return PolicyQuestion(texts: texts, groups: arguments.all(.group), claims: try claims(arguments))
 }
 
@@ -78,7 +87,7 @@ private func explain(
   let accounts = ReviewedAccounts()
   let rules: RuleBook
   do {
-    rules = try ConfigurationLoader(reviewing: accounts).load(path).settings.rules
+    rules = try ConfigurationLoader(reviewing: accounts).load(path, otherwise: "check --config").settings.rules
   } catch {
     throw context.complaint(error)
   }

@@ -62,6 +62,11 @@ func verifyAssertion(_ context: CommandContext) throws(CommandFailure) {
     let user = updated.userVerified ? "present and verified" : "present"
     context.console.writeError(
       [UInt8]("countersign: proven: the credential's key signed this challenge; the user counts as \(user)\n".utf8))
+    if let claims {
+      let text = shown(String(decoding: claims.value.serialized(), as: UTF8.self))
+      context.console.writeError(
+        [UInt8]("countersign: proven: the daemon has signed these claims of the job: \(text)\n".utf8))
+    }
   }
 }
 

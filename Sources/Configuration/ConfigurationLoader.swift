@@ -34,11 +34,14 @@ package struct ConfigurationLoader: Sendable {
   ///   - path: the first file
   ///   - mayBeMissing: whether the defaults do without it: when nobody has named it and the options say where the TPM
   ///     is. There are no rules then, unless conf.d has some.
+  ///   - advice: what to do where it is missing
   /// - Returns: the settings, with notices
   /// - Throws: ``ConfigurationError``
-  package func load(_ path: String = defaultPath, mayBeMissing: Bool = false) throws(ConfigurationError)
-    -> LoadedSettings
-  {
+  package func load(
+    _ path: String = defaultPath, mayBeMissing: Bool = false,
+    otherwise advice: String =
+      "write one with at least one rule (the package brings an example), or name another with --config"
+  ) throws(ConfigurationError) -> LoadedSettings {
     var files: [SourceFile] = []
     var notices: [String] = []
     if let bytes = try TrustedFile.read(path, trust) {
@@ -46,9 +49,7 @@ package struct ConfigurationLoader: Sendable {
     } else if mayBeMissing {
       notices.append("\(path): there is no such file: going on with the defaults and the options")
     } else {
-      throw ConfigurationError(
-        file: path, problem: "there is no such file",
-        advice: "write one with at least one rule (the package brings an example), or name another with --config")
+      throw ConfigurationError(file: path, problem: "there is no such file", advice: advice)
     }
     for file in try TrustedFile.list(Self.directory(beside: path), trust) {
       // It may have gone since the directory was read.
@@ -61,6 +62,7 @@ package struct ConfigurationLoader: Sendable {
       try file.apply(to: &settings)
       if let group = try file.adminGroup(using: accounts) { settings.adminGroup = group }
     }
+    try settings.check(path)
     try checkTPM(files, &settings)
     settings.boot = try bootBinding(of: files, trust)
     try checkBootTerms(files, settings)

@@ -94,7 +94,7 @@ package struct PolicyQuestion: Equatable, Sendable {
     return Caller(
       connection: 0, user: peer.user, group: peer.group, process: process, supplementaryGroups: peer.groups,
       unit: facts.unit, slice: facts.slice, container: facts.container, executable: facts.executable,
-      executableDigest: executableDigest, socket: texts["socket"] ?? "ctap", grant: grant(of: peer.user))
+      executableDigest: executableDigest, socket: texts["socket"] ?? Caller.jobsSocket, grant: grant(of: peer.user))
   }
 
   private func invented(_ accounts: AccountDirectory) throws(QuestionError) -> Caller {
@@ -107,7 +107,7 @@ package struct PolicyQuestion: Equatable, Sendable {
       connection: 0, user: user ?? .max, group: groups.first ?? .max, process: nil,
       supplementaryGroups: Array(groups.dropFirst()), unit: texts["unit"], slice: texts["slice"],
       container: texts["container"], executable: texts["executable"],
-      executableDigest: digest, socket: texts["socket"] ?? "ctap", grant: grant(of: user ?? .max))
+      executableDigest: digest, socket: texts["socket"] ?? Caller.jobsSocket, grant: grant(of: user ?? .max))
   }
 
   private func grant(of user: UInt32) -> Grant? {

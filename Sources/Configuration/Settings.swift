@@ -71,3 +71,17 @@ package struct LoadedSettings: Equatable, Sendable {
     self.notices = notices
   }
 }
+
+extension Settings {
+  /// What no part can see alone, whichever files and options it came from.
+  ///
+  /// - Parameter file: to be named
+  /// - Throws: ``ConfigurationError``
+  package func check(_ file: String) throws(ConfigurationError) {
+    guard socket != adminSocket else {
+      throw ConfigurationError(
+        file: file, problem: "socket and adminSocket are both \(quoted(socket))",
+        advice: "give the operator's a path of its own, with adminSocket or --admin-socket: jobs must not reach it")
+    }
+  }
+}

@@ -10,6 +10,8 @@ internal import WebAuthn
 /// What the operator's socket answers where it refuses.
 struct AdminProblem: Codable, Error {
   var error: String
+  /// What to do about it, where that is known here.
+  var remedy: String?
 
   static let stranger = AdminProblem(
     error: "only root, the service's own user and the group of adminGroup may ask, and none in a container")

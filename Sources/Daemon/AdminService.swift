@@ -1,3 +1,4 @@
+internal import AuditLog
 internal import Authenticator
 internal import CTAP
 internal import CTAPHID
@@ -164,7 +165,7 @@ struct AdminService: FrameService {
       case "bootApprove":
         let desk = try bootDesk()
         return encode(
-          try await recorded("boot", "boot.approve", for: caller) { try await desk.answer(to: request.file) })
+          try await recorded(.boot, "boot.approve", for: caller) { try await desk.answer(to: request.file) })
       case "disableCredential": return try await answer(.disabled, to: request, for: caller)
       case "enableCredential": return try await answer(.enabled, to: request, for: caller)
       case "setCredentialOutgoing": return try await answer(.outgoing, to: request, for: caller)
@@ -294,12 +295,12 @@ struct AdminService: FrameService {
     _ step: String, for caller: Caller, _ take: (AttestationKeeper) async throws -> Answer
   ) async throws -> Answer {
     guard let attestation else { throw AdminProblem(error: "this daemon has no attestation") }
-    return try await recorded("attestation", step, for: caller) { try await take(attestation) }
+    return try await recorded(.attestation, step, for: caller) { try await take(attestation) }
   }
 
   /// An act, once its record is durable; where it fails, a second record says so.
   private func recorded<Answer: Sendable>(
-    _ operation: String, _ detail: String, for caller: Caller, _ act: () async throws -> Answer
+    _ operation: AuditRecord.Operation, _ detail: String, for caller: Caller, _ act: () async throws -> Answer
   ) async throws -> Answer {
     try await engine.recordOperatorAct(operation, detail, for: caller)
     do {

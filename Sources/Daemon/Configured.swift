@@ -30,6 +30,7 @@ struct Configured {
     case nil: break
     }
     if options.isDebugging { loaded.settings.logLevel = .debug }
+    try loaded.settings.check(path)
     return loaded
   }
 

@@ -7,22 +7,6 @@ internal import Storage
 internal import TPMKeyStore
 internal import WebAuthn
 
-/// How far a decommissioning is, for the operator.
-struct DecommissionReport: Codable, Equatable {
-  /// `in service`, `leaving` (begun), `removing` (the keys have gone, something in the TPM has not), `decommissioned`.
-  var stage: String
-  /// Steps that are done, by their names.
-  var steps: [String]
-  /// Steps that are still to be done.
-  var remaining: [String]
-  /// Credentials in the store.
-  var credentials: Int
-  /// The file that says what to remove at which relying party.
-  var list: String
-  /// The file with the key that verifies the audit log.
-  var key: String
-}
-
 /// The end of a device. Every step can be done again, each is durable before the next begins, and the device record says
 /// from where a start goes on. So it can be interrupted at any point and run again.
 actor Decommissioning {
@@ -152,7 +136,7 @@ actor Decommissioning {
       try await parts.keys.markLeaving(in: parts.database)
       isMarked.withLock { $0 = true }
     case .refuse:
-      await parts.grants?.stop()
+      await parts.grants?.endAll("this runner is being decommissioned")
       parts.keys.retire()
       try await parts.engine.retire()
     case .disable:
@@ -197,7 +181,7 @@ actor Decommissioning {
       ]), at: DecommissionFiles.key(parts.stateDirectory))
     let ticket = parts.audit.submit(
       AuditRecord(
-        time: SystemTime().unixMilliseconds, outcome: .done, operation: "decommission",
+        time: SystemTime().unixMilliseconds, outcome: .done, operation: .decommission,
         connection: caller.connection, user: caller.user, group: caller.group, process: caller.process,
         unit: caller.unit, reason: "\(counted(count, "credential")) disabled, the keys are removed next"))
     try await ticket.durable()
@@ -214,54 +198,5 @@ struct DecommissionProblem: Error, CustomStringConvertible {
 
   init(_ description: String) {
     self.description = description
-  }
-}
-
-/// The files that a decommissioning leaves in the state folder, and those that it removes.
-enum DecommissionFiles {
-  static func list(_ stateDirectory: String) -> String { stateDirectory + "/decommission-list.json" }
-  static func key(_ stateDirectory: String) -> String { stateDirectory + "/decommission-audit-key.json" }
-
-  /// Durable when this returns.
-  ///
-  /// - Throws: `SystemError`
-  static func save(_ content: JSONValue, at path: String) throws(SystemError) {
-    try AtomicFile(path: path, mode: 0o600).commit(content.serialized() + [UInt8(ascii: "\n")])
-    try synchronizeFolder(of: path)
-  }
-
-  /// - Throws: `SystemError`, but not where it is gone
-  static func remove(_ path: String) throws(SystemError) {
-    guard unsafe unlink(path) == 0 || errno == ENOENT else { throw SystemError(call: "unlink \(path)", code: errno) }
-    try synchronizeFolder(of: path)
-  }
-
-  private static func synchronizeFolder(of path: String) throws(SystemError) {
-    try Descriptor.synchronizeFolder(String(path.prefix(upTo: path.lastIndex(of: "/") ?? path.endIndex)))
-  }
-
-  /// What a relying party's operator needs to find a credential there.
-  static func entry(_ credential: Credential, aaguid: [UInt8]) -> JSONValue {
-    let report = CredentialReport(credential)
-    var members: [String: JSONValue] = [
-      "id": .string(report.id), "rpIdHash": .string(report.rpIdHash), "userHandle": .string(report.userHandle),
-      "createdAt": .string(report.createdAt), "algorithm": .string(report.algorithm),
-      "publicKey": .string(report.publicKey), "signatureCounter": .string(report.signatureCounter),
-      "aaguid": .string(uuid(aaguid)),
-    ]
-    for (name, value) in [
-      ("rpId", report.rpId), ("rpName", report.rpName), ("userName", report.userName),
-      ("userDisplayName", report.userDisplayName), ("label", report.label),
-    ] {
-      members[name] = value.map { .string($0) }
-    }
-    return .object(members)
-  }
-
-  /// RFC 9562 section 4.
-  private static func uuid(_ bytes: [UInt8]) -> String {
-    let digits = Array(hexadecimal(bytes))
-    guard digits.count == 32 else { return String(digits) }
-    return [0..<8, 8..<12, 12..<16, 16..<20, 20..<32].map { String(digits[$0]) }.joined(separator: "-")
   }
 }

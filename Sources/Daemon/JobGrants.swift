@@ -7,29 +7,6 @@ internal import Platform
 internal import Policy
 internal import Transports
 
-/// Why there is no grant, for the operator.
-struct GrantError: Error, CustomStringConvertible {
-  let description: String
-}
-
-/// What a grant is asked to be.
-struct GrantRequest {
-  var rule: String
-  var user: UInt32
-  /// Seconds.
-  var lifetime: UInt64
-  /// nil is no limit.
-  var operations: Int?
-  var relyingParties: [RelyingPartyPattern]
-  var claims: [String: String]
-  /// An OIDC ID token, from which the claims come then.
-  var token: String?
-  /// Ends the grant when it ends.
-  var process: Int32?
-  /// As in /proc/PID/cgroup; ends the grant when nothing is left in it.
-  var controlGroup: String?
-}
-
 /// The grants that are alive: each has a folder with a socket of its own, and ends with its time, its count, its process,
 /// its control group or the operator's word. Nothing of them outlives the daemon.
 actor JobGrants {
@@ -77,8 +54,12 @@ actor JobGrants {
   private let log: Logger
   /// Of the timers that end the grants too, so that a grant's end is one moment.
   private var time: any Timekeeper { loop.time }
+  /// Grants since the start.
+  private var made = 0
   private var issuers: [TokenIssuer]
   private var lastNumber: Int64 = 0
+  /// From then on none is made.
+  private var isStopping = false
   private var jobs: [String: Job] = [:]
   /// Those that are used up, until their last answer has left. Whatever ends a grant ends them too.
   private var spent: [String: Job] = [:]
@@ -117,6 +98,7 @@ actor JobGrants {
     guard await engine.ruleNames.contains(request.rule) else {
       throw GrantError(description: "there is no rule \(quoted(request.rule, limit: 64)) in force")
     }
+    guard !isStopping else { throw GrantError(description: "the daemon stops") }
     let count = jobs.count + spent.count
     guard count < Self.maximumCount else {
       throw GrantError(description: "there are \(count) grants: no more are made")
@@ -142,9 +124,13 @@ actor JobGrants {
       throw GrantError(description: "\(error)")
     }
     jobs[grant.id] = job
+    made += 1
     watch(job, sentinel, nanoseconds)
     log.info("grant \(grant.id): rule \(quoted(grant.rule, limit: 64)), uid \(grant.user), \(request.lifetime) s")
-    return await report(job)
+    var made = await report(job)
+    let doubts = await engine.doubts(of: grant, lifetime: request.lifetime)
+    made.warnings = doubts.isEmpty ? nil : doubts
+    return made
   }
 
   private func claims(of request: GrantRequest) throws -> Claims {
@@ -250,12 +236,34 @@ actor JobGrants {
     folder.remove(job.folder)
   }
 
-  /// Ends them all.
-  func stop() async {
-    for id in all.map(\.grant.id).sorted() { await end(id, "the daemon stops") }
+  /// Takes no more connections and no more requests on their sockets, lets what is in progress be answered, and ends
+  /// them all.
+  ///
+  /// - Parameter nanoseconds: after which what is still in progress fails
+  func stop(within nanoseconds: UInt64) async {
+    isStopping = true
+    let servers = all.map(\.server)
+    await withDiscardingTaskGroup { group in
+      for server in servers { group.addTask { await server.stop(within: nanoseconds) } }
+    }
+    await endAll("the daemon stops")
+  }
+
+  /// Ends them all at once: what is in progress fails.
+  func endAll(_ reason: String) async {
+    isStopping = true
+    for id in all.map(\.grant.id).sorted() { await end(id, reason) }
   }
 
   // MARK: For the operator
+
+  var figures: GrantFigures {
+    get async {
+      var figures = GrantFigures(alive: all.count, made: made)
+      for job in all { figures.connections += await job.server.connectionCount }
+      return figures
+    }
+  }
 
   /// Those that were made after `number` (nil: all), oldest first, each with its number.
   func list(after number: Int64?) async -> [(number: Int64, report: GrantReport)] {
@@ -271,48 +279,4 @@ actor JobGrants {
       job.grant, socket: job.folder + "/ctap.sock", endsAt: job.endsAt,
       operationsLeft: await engine.operationsLeft(of: job.grant))
   }
-}
-
-/// A grant as the admin socket describes it.
-struct GrantReport: Codable, Equatable {
-  var id: String
-  var socket: String
-  var rule: String
-  var uid: UInt32
-  /// RFC 3339, UTC; by the clock at its making.
-  var endsAt: String
-  /// nil is no limit.
-  var signaturesLeft: Int?
-  var rpIds: [String]
-  var claims: [String: String]
-  /// Whose token the claims come from; nil where they were asserted.
-  var claimsIssuer: String?
-
-  init(_ grant: Grant, socket: String, endsAt: Int64, operationsLeft: Int?) {
-    id = grant.id
-    self.socket = socket
-    rule = grant.rule
-    uid = grant.user
-    self.endsAt = Timestamp.text(unixMilliseconds: endsAt)
-    signaturesLeft = operationsLeft
-    rpIds = grant.relyingParties.map(\.description)
-    claims = grant.claims.values
-    claimsIssuer = grant.claims.issuer
-  }
-}
-
-/// The service of one grant's socket: says after each answer that one has been given.
-struct JobService: FrameService {
-  let inner: CTAPService
-  let answered: @Sendable () async -> Void
-
-  func open(_ caller: Caller) async -> Caller { await inner.open(caller) }
-
-  func answer(_ command: FrameCommand, _ payload: [UInt8], in caller: Caller) async -> FrameReply {
-    let reply = await inner.answer(command, payload, in: caller)
-    await answered()
-    return reply
-  }
-
-  func close(_ caller: Caller) async { await inner.close(caller) }
 }

@@ -42,14 +42,9 @@ extension Listener {
   fileprivate static func ofAdministration(_ settings: Settings) throws(ListenerError) -> Listener {
     let group = settings.adminGroup
     let path = place(ofOperatorsSocket: settings.adminSocket, in: ServiceManager.environment("RUNTIME_DIRECTORY"))
-    let listener = try Listener(path: path, mode: group == nil ? 0o600 : 0o660, group: group)
-    guard path != settings.adminSocket else { return listener }
-    do throws(SystemError) {
-      try replaceWithLink(at: settings.adminSocket, to: path)
-    } catch {
-      throw .system(path: settings.adminSocket, error)
-    }
-    return listener
+    return try Listener(
+      path: path, mode: group == nil ? 0o600 : 0o660, group: group,
+      link: path == settings.adminSocket ? nil : settings.adminSocket)
   }
 
   /// Where the operator's socket is made: where the service manager has made a folder `FOLDER-admin` beside the one in

@@ -2,10 +2,22 @@ internal import Authenticator
 internal import Platform
 internal import TPMKeyStore
 
+/// How many grants there are, and how many there were.
+struct GrantFigures: Equatable {
+  /// Those that have not ended.
+  var alive = 0
+  /// Since the start.
+  var made = 0
+  /// Open connections of those that are alive.
+  var connections = 0
+}
+
 /// What `metrics` says besides the engine's tally.
 struct Gauges {
   var tpm: TPMStatus
+  /// Of jobs, by their common socket.
   var connections: Int
+  var grants: GrantFigures
   /// nil where the store cannot tell.
   var credentials: Int?
   var rules: Int
@@ -23,7 +35,11 @@ enum MetricsText {
     requests(tally, &text)
     latency(tally, &text)
     tpm(gauges.tpm, &text)
-    text.gauge("countersign_connections", "Connections of jobs.", gauges.connections)
+    text.gauge(
+      "countersign_connections", "Connections of jobs, those by grants included.",
+      gauges.connections + gauges.grants.connections)
+    text.gauge("countersign_grants", "Job grants that have not ended.", gauges.grants.alive)
+    text.counter("countersign_grants_made", "Job grants made since the start.", gauges.grants.made)
     if let credentials = gauges.credentials {
       text.gauge("countersign_credentials", "Credentials in the store, disabled ones included.", credentials)
     }

@@ -37,6 +37,10 @@ final class RunningDaemon: Sendable {
 
   /// How long requests in progress may take at the end.
   private static let patience: UInt64 = 10_000_000_000
+  /// How long the TPM may take then for the last PIN attempt and the last signature over the audit log, and to let go:
+  /// one that hangs has taken its time before. Together with the above less than half of what systemd grants.
+  private static let patienceWithTPM: UInt64 = 15_000_000_000
+  private static let patienceWithThread: UInt64 = 5_000_000_000
 
   /// Brings everything up; jobs can connect when it returns.
   ///
@@ -73,7 +77,7 @@ final class RunningDaemon: Sendable {
     switch try await open(database, loaded.settings, approvals, logger) {
     case .open(let opened, let unsealed): (keys, secret) = (opened, unsealed)
     case .waiting(let waiting, let reason):
-      await audit.record("start", .refused, reason: reason)
+      await audit.record(.start, .refused, reason: reason)
       let daemon = try WaitingDaemon(
         configuration: configured.path, loaded.settings, logger, database, audit, waiting, reason: reason, approvals,
         sink)
@@ -121,7 +125,7 @@ final class RunningDaemon: Sendable {
       keys.retire()
       try await daemon.engine.retire()
     }
-    await daemon.record("start", reason: "version \(CountersignVersion.text), \(daemon.report.tpmInWords)")
+    await daemon.record(.start, reason: "version \(CountersignVersion.text), \(daemon.report.tpmInWords)")
     try await Daemon.listen(passed, daemon.settings, jobs: daemon.jobs, administration: daemon.administration)
     if keys.isLeaving { await daemon.decommissioning.resume() }
     return daemon
@@ -181,7 +185,8 @@ final class RunningDaemon: Sendable {
       finished: { sink.yield(.decommissioned) })
     report = StatusReporter(
       settings: settings, configuration: configured.path, startedAt: SystemTime().unixMilliseconds, keys: keys,
-      database: database, audit: audit, boot: desk, connections: { [jobs] in await jobs.connectionCount })
+      database: database, audit: audit, boot: desk, connections: { [jobs] in await jobs.connectionCount },
+      grants: { [grants] in await grants.figures })
     administration = SocketServer(
       loop: loop,
       service: AdminService(
@@ -251,18 +256,19 @@ final class RunningDaemon: Sendable {
       rest.rules = settings.rules
       rest.issuers = settings.issuers
       if rest != settings { logger.warning("settings other than rules and issuers need a restart") }
-      await record("reload", reason: "\(counted(report.rules, "rule")) in force")
+      await record(.reload, reason: "\(counted(report.rules, "rule")) in force")
     } catch {
       logger.error("configuration not taken, the rules in force stay: \(error)")
       report.noteRefusedReload("\(error)")
-      await record("reload", .failed, reason: "\(error)")
+      await record(.reload, .failed, reason: "\(error)")
     }
     // While the file that may have been moved away is still the one that is written.
     await notary.sign()
     audit.reopen()
   }
 
-  private func record(_ operation: String, _ outcome: AuditRecord.Outcome = .done, reason: String?) async {
+  private func record(_ operation: AuditRecord.Operation, _ outcome: AuditRecord.Outcome = .done, reason: String?) async
+  {
     await audit.record(operation, outcome, reason: reason)
   }
 
@@ -274,7 +280,7 @@ final class RunningDaemon: Sendable {
     guard let mismatch = try tail.mismatch(with: try await keys.anchor()) else { return }
     logger.error("audit log \(settings.auditLog): \(mismatch); see countersign audit verify")
     var record = AuditRecord(
-      time: SystemTime().unixMilliseconds, outcome: .failed, operation: AuditRecord.breakOperation, connection: 0,
+      time: SystemTime().unixMilliseconds, outcome: .failed, operation: .chainBreak, connection: 0,
       user: geteuid(), group: getegid(), process: getpid())
     record.reason = mismatch
     try await audit.submit(record).durable()
@@ -283,17 +289,26 @@ final class RunningDaemon: Sendable {
   private func stop() async {
     notify(.stopping)
     logger.info("stopping")
+    // At the same time, so that together they have no more of it.
+    async let ofGrants: Void = grants.stop(within: RunningDaemon.patience)
     await jobs.stop(within: RunningDaemon.patience)
+    await ofGrants
     // The answer to a decommissioning has to leave yet.
     await administration.stop(within: decommissioning.isOver ? RunningDaemon.patience : 0)
-    await grants.stop()
-    await engine.settle()
-    reader.stop()
-    if !decommissioning.isOver {
-      await record("stop", reason: nil)
-      await notary.finish()
+    let hasFinished = await waitAtMost(RunningDaemon.patienceWithTPM, on: loop) { [self] in
+      await engine.settle()
+      if !decommissioning.isOver {
+        await record(.stop, reason: nil)
+        await notary.finish()
+      }
     }
-    await keys.stop()
+    if !hasFinished {
+      logger.warning("the TPM does not answer: the audit log's end is not signed, and a PIN attempt may stay counted")
+    }
+    reader.stop()
+    // A daemon that follows in this process needs the TPM.
+    let isFollowed = decommissioning.isOver
+    await waitAtMost(isFollowed ? .max : RunningDaemon.patienceWithThread, on: loop) { [keys] in await keys.stop() }
     audit.close()
     await database.close()
     loop.stop()
@@ -306,7 +321,7 @@ final class RunningDaemon: Sendable {
 
 extension AuditFile {
   /// Records an act of the daemon's own. Where that fails, the log's failure is said and stops what matters.
-  func record(_ operation: String, _ outcome: AuditRecord.Outcome, reason: String?) async {
+  func record(_ operation: AuditRecord.Operation, _ outcome: AuditRecord.Outcome, reason: String?) async {
     let ticket = submit(
       AuditRecord(
         time: SystemTime().unixMilliseconds, outcome: outcome, operation: operation, connection: 0, user: geteuid(),

@@ -16,6 +16,7 @@ final class StatusReporter: Sendable {
   private let audit: AuditFile
   private let boot: BootDesk
   private let connections: @Sendable () async -> Int
+  private let grants: @Sendable () async -> GrantFigures
   private struct InForce {
     var rules: Int
     var problem: String?
@@ -28,7 +29,8 @@ final class StatusReporter: Sendable {
 
   init(
     settings: Settings, configuration: String, startedAt: Int64, keys: any TPMWatch, database: CredentialDatabase,
-    audit: AuditFile, boot: BootDesk, connections: @escaping @Sendable () async -> Int
+    audit: AuditFile, boot: BootDesk, connections: @escaping @Sendable () async -> Int,
+    grants: @escaping @Sendable () async -> GrantFigures = { GrantFigures() }
   ) {
     self.settings = settings
     self.configuration = configuration
@@ -38,6 +40,7 @@ final class StatusReporter: Sendable {
     self.audit = audit
     self.boot = boot
     self.connections = connections
+    self.grants = grants
     inForce = Lock(InForce(rules: settings.rules.rules.count))
   }
 
@@ -131,8 +134,9 @@ final class StatusReporter: Sendable {
     MetricsText.make(
       tally,
       Gauges(
-        tpm: keys.status, connections: await connections(), credentials: try? await database.count(),
-        rules: rules, isAuditWritable: audit.problem == nil, auditRecordsWaiting: audit.waiting))
+        tpm: keys.status, connections: await connections(), grants: await grants(),
+        credentials: try? await database.count(), rules: rules, isAuditWritable: audit.problem == nil,
+        auditRecordsWaiting: audit.waiting))
   }
 
   /// nil where the TPM fails or has something longer to do.

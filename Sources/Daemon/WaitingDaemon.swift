@@ -4,23 +4,11 @@ internal import Authenticator
 internal import CTAP
 internal import CTAPHID
 internal import Configuration
-internal import FoundationEssentials
-internal import Glibc
 internal import Platform
 internal import Policy
 internal import Storage
 internal import TPMKeyStore
 internal import Transports
-internal import WebAuthn
-
-/// What a daemon is told from outside.
-enum DaemonEvent: Sendable {
-  case signal(Signal)
-  /// The boot has been approved, and the device secret is there.
-  case unlocked
-  /// Everything has been removed, or as much as could be.
-  case decommissioned
-}
 
 /// The daemon on a machine that has not booted as approved: it stays up, says why to the operator, refuses everybody
 /// else, and waits for the operator's approval.
@@ -28,51 +16,25 @@ struct WaitingDaemon {
   /// What is unlocked, once.
   typealias Unlocked = (store: TPMKeyStore, secret: DeviceSecret)
 
-  private let settings: Settings
   private let logger: Logger
   private let reason: String
-  private let loop: EventLoop
   private let unlocker: Unlocker
-  private let jobs: SocketServer<RefusingService>
-  private let administration: SocketServer<WaitingAdminService>
-  private let notifier = ServiceNotifier()
-
-  /// How long the answer to the approval may take to leave.
-  private static let patience: UInt64 = 5_000_000_000
+  private let sockets: RefusingSockets
 
   init(
     configuration: String, _ settings: Settings, _ logger: Logger, _ database: CredentialDatabase, _ audit: AuditFile,
     _ keys: WaitingKeyStore, reason: String, _ keeper: BootStateKeeper,
     _ events: AsyncStream<DaemonEvent>.Continuation
   ) throws {
-    self.settings = settings
     self.logger = logger
     self.reason = reason
-    loop = try EventLoop(name: "sockets")
     let unlocker = Unlocker(keys, keeper, events)
     self.unlocker = unlocker
-    let jobs = SocketServer(
-      loop: loop, service: RefusingService(status: .tpmUnavailable, reason: reason, log: logger),
-      settings: ServerSettings.ofJobs(settings), log: logger)
-    self.jobs = jobs
-    let desk = BootDesk(report: { try await keys.bootReport() }, approve: { try await unlocker.approve($0) })
-    let report = StatusReporter(
-      settings: settings, configuration: configuration, startedAt: SystemTime().unixMilliseconds, keys: keys,
-      database: database, audit: audit, boot: desk, connections: { await jobs.connectionCount })
-    administration = SocketServer(
-      loop: loop,
-      service: WaitingAdminService(
-        owner: geteuid(), group: settings.adminGroup, reason: reason, desk: desk, status: report.make,
-        record: { caller, failure in
-          var record = AuditRecord(
-            time: SystemTime().unixMilliseconds, outcome: failure == nil ? .done : .failed, operation: "boot",
-            connection: caller.connection, user: caller.user, group: caller.group, process: caller.process,
-            unit: caller.unit)
-          record.detail = "boot.approve"
-          record.reason = failure
-          try await audit.submit(record).durable()
-        }),
-      settings: ServerSettings.ofAdministration, log: logger)
+    let boot = BootDesk(report: { try await keys.bootReport() }, approve: { try await unlocker.approve($0) })
+    let desk = WaitingDesk(reason: reason, boot: boot, audit: audit)
+    sockets = try RefusingSockets(
+      .tpmUnavailable, reason: reason, configuration: configuration, settings, logger, database, audit, keys, boot,
+      answer: desk.answer)
   }
 
   /// Serves until the boot is approved, or the daemon is to end.
@@ -84,9 +46,7 @@ struct WaitingDaemon {
   /// - Throws: `ListenerError`, `SystemError`
   func serve(_ passed: [PassedDescriptor], until events: AsyncStream<DaemonEvent>) async throws -> Unlocked? {
     logger.error("TPM: \(reason)")
-    try await listen(passed, settings, jobs: jobs, administration: administration)
-    notifier.tell([.ready, .status("waiting for an approval of the boot")], log: logger)
-    notifier.startWatchdog(on: loop, log: logger)
+    try await sockets.open(passed, saying: "waiting for an approval of the boot")
     var unlocked: Unlocked?
     loop: for await event in events {
       switch event {
@@ -98,11 +58,8 @@ struct WaitingDaemon {
       case .signal: break loop
       }
     }
-    await jobs.stop(within: 0)
-    await administration.stop(within: WaitingDaemon.patience)
-    loop.stop()
+    await sockets.close(isLast: unlocked == nil)
     if unlocked == nil {
-      notifier.tell([.stopping], log: logger)
       await unlocker.end()
     } else {
       logger.notice("TPM: the boot has been approved, going on")
@@ -147,51 +104,47 @@ private actor Unlocker {
   }
 }
 
-/// The operator's socket meanwhile: the status and the boot state, and nothing else.
-private struct WaitingAdminService: FrameService {
-  private struct Request: Decodable {
-    var request: String
-    var file: String?
-  }
-
-  let owner: UInt32
-  let group: UInt32?
+/// What the operator is answered meanwhile: the status and the boot state, and nothing else.
+private struct WaitingDesk: Sendable {
   let reason: String
-  let desk: BootDesk
-  let status: @Sendable () async -> StatusReport
-  /// Records an approval before it is taken, and once more why it was not.
-  let record: @Sendable (Caller, _ failure: String?) async throws -> Void
+  let boot: BootDesk
+  let audit: AuditFile
 
-  func open(_ caller: Caller) async -> Caller? { caller.mayAdministrate(owner: owner, group: group) ? caller : nil }
-
-  func answer(_ command: FrameCommand, _ payload: [UInt8], in caller: Caller?) async -> FrameReply {
-    guard command == .administration else {
-      return command == .cbor ? .data([CTAPStatus.tpmUnavailable.rawValue]) : .error(.invalidCommand)
-    }
-    guard let caller else { return AdminAnswer.encode(AdminProblem.stranger) }
-    guard let request = try? JSONDecoder().decode(Request.self, from: Data(payload)) else {
-      return AdminAnswer.encode(AdminProblem.noRequest)
-    }
-    do {
-      switch request.request {
-      case "status": return AdminAnswer.encode(await status())
-      case "bootState": return AdminAnswer.encode(try await desk.answer())
-      case "bootApprove":
-        try await record(caller, nil)
-        do {
-          return AdminAnswer.encode(try await desk.answer(to: request.file))
-        } catch {
-          try await record(caller, "\(error)")
-          throw error
-        }
-      default: return AdminAnswer.encode(AdminProblem(error: reason))
+  @Sendable func answer(
+    _ request: RefusingAdminService.Request, _ caller: Caller, _ status: @Sendable () async -> StatusReport
+  ) async throws -> FrameReply {
+    switch request.request {
+    case "status": return AdminAnswer.encode(await status())
+    case "bootState": return AdminAnswer.encode(try await boot.answer())
+    case "bootApprove":
+      try await record(caller, nil)
+      do {
+        return AdminAnswer.encode(try await boot.answer(to: request.file))
+      } catch {
+        try await record(caller, "\(error)")
+        throw error
       }
-    } catch let problem as AdminProblem {
-      return AdminAnswer.encode(problem)
-    } catch {
-      return AdminAnswer.encode(AdminProblem(error: "\(error)"))
+    // Without the secret nothing vouches for the key that the record has.
+    case "audit": throw refusal("approve the boot (countersign pcr show), or verify with a key kept elsewhere: --key")
+    // The list of credentials, the audit log's last signature and what is pinned in the TPM need the secret.
+    case "decommission":
+      throw refusal(
+        "approve the boot first (countersign pcr show), or clear the TPM, which ends every key in it, and remove the state "
+          + "folder")
+    default: throw refusal("look at the boot with countersign pcr show, and approve it: countersign pcr allow")
     }
   }
 
-  func close(_ session: Caller?) async {}
+  private func refusal(_ remedy: String) -> AdminProblem { AdminProblem(error: reason, remedy: remedy) }
+
+  /// Before it is taken, and once more why it was not.
+  private func record(_ caller: Caller, _ failure: String?) async throws {
+    var record = AuditRecord(
+      time: SystemTime().unixMilliseconds, outcome: failure == nil ? .done : .failed, operation: .boot,
+      connection: caller.connection, user: caller.user, group: caller.group, process: caller.process,
+      unit: caller.unit)
+    record.detail = "boot.approve"
+    record.reason = failure
+    try await audit.submit(record).durable()
+  }
 }

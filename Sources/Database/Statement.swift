@@ -100,8 +100,4 @@ package enum DatabaseValue: Equatable, Sendable {
     let count = Int(unsafe sqlite3_column_bytes(handle, column))
     return unsafe Array(UnsafeRawBufferPointer(start: bytes, count: count))
   }
-
-  package func isNull(_ column: Int32) -> Bool {
-    unsafe sqlite3_column_type(handle, column) == SQLITE_NULL
-  }
 }

@@ -31,8 +31,8 @@ package enum ConsoleLogger {
     writeAll("\(program): \(oneLine(message))\n", to: STDERR_FILENO, within: patience)
   }
 
-  /// The program's name, before each line that people read.
-  private static let program = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "countersign"
+  /// The program's name as it was called, before each line that people read.
+  package static let program = CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? "countersign"
 
   private static func flush() {
     writer?.flush(within: patience)

@@ -41,7 +41,15 @@ package final class EventLoop: SerialExecutor, TaskExecutor, Sendable {
     var timers = TimerQueue()
     var watches: [UInt64: @Sendable (Interest) -> Void] = [:]
     var nextWatch: UInt64 = 1
+    /// Whether the thread sleeps, or is about to, and nobody has woken it yet.
+    var isAsleep = false
     var stopped = false
+
+    /// Whether whoever has brought something must signal: only a sleeper needs it, and only once.
+    mutating func wakes() -> Bool {
+      defer { isAsleep = false }
+      return isAsleep
+    }
   }
 
   /// Under which the wake-up descriptor is in the epoll set.
@@ -75,11 +83,11 @@ package final class EventLoop: SerialExecutor, TaskExecutor, Sendable {
 
   package func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    let wasEmpty = state.withLock {
+    let wakes = state.withLock {
       $0.jobs.append(job)
-      return $0.jobs.count == 1
+      return $0.wakes()
     }
-    if wasEmpty && !isCurrent { wakeUp.signal() }
+    if wakes { wakeUp.signal() }
   }
 
   package func asUnownedSerialExecutor() -> UnownedSerialExecutor {
@@ -158,10 +166,11 @@ package final class EventLoop: SerialExecutor, TaskExecutor, Sendable {
   @discardableResult
   package func after(nanoseconds: UInt64, _ body: @escaping @Sendable () -> Void) -> LoopTimer {
     let deadline = time.monotonicNanoseconds.addingReportingOverflow(nanoseconds)
-    let (timer, isFirst) = state.withLock {
-      $0.timers.add(at: deadline.overflow ? .max : deadline.partialValue, body)
+    let (timer, wakes) = state.withLock { state in
+      let (timer, isFirst) = state.timers.add(at: deadline.overflow ? .max : deadline.partialValue, body)
+      return (timer, isFirst && state.wakes())
     }
-    if isFirst && !isCurrent { wakeUp.signal() }
+    if wakes { wakeUp.signal() }
     return timer
   }
 
@@ -172,8 +181,11 @@ package final class EventLoop: SerialExecutor, TaskExecutor, Sendable {
 
   /// Calls `body` on the loop once, after the events of the round that comes next: for work that is done by shares.
   package func nextRound(_ body: @escaping @Sendable () -> Void) {
-    state.withLock { $0.turns.append(body) }
-    if !isCurrent { wakeUp.signal() }
+    let wakes = state.withLock {
+      $0.turns.append(body)
+      return $0.wakes()
+    }
+    if wakes { wakeUp.signal() }
   }
 
   /// Makes the loop look at the clock again.
@@ -196,11 +208,9 @@ package final class EventLoop: SerialExecutor, TaskExecutor, Sendable {
     thread.store(UInt(pthread_self()), ordering: .relaxed)
     var events = [cs_event](repeating: cs_event(), count: Int(CS_EVENTS))
     while true {
-      let turns = state.withLock { state in
-        defer { state.turns = [] }
-        return state.turns
-      }
-      let count = unsafe cs_epoll_wait(epoll.raw, &events, CS_EVENTS, turns.isEmpty ? wait() : 0)
+      let (turns, milliseconds) = beginRound()
+      let count = unsafe cs_epoll_wait(epoll.raw, &events, CS_EVENTS, milliseconds)
+      state.withLock { $0.isAsleep = false }
       for event in events.prefix(max(0, Int(count))) { handle(event) }
       let now = time.monotonicNanoseconds
       while let body = state.withLock({ $0.timers.takeDue(at: now) }) { body() }
@@ -219,19 +229,22 @@ package final class EventLoop: SerialExecutor, TaskExecutor, Sendable {
     finished.signal()
   }
 
+  /// Takes the turns, and decides in the same instant how long to sleep, as epoll_wait(2) wants it: what comes
+  /// afterwards finds the thread asleep.
+  private func beginRound() -> (turns: [@Sendable () -> Void], milliseconds: Int32) {
+    let now = time.monotonicNanoseconds
+    return state.withLock { state in
+      defer { state.turns = [] }
+      let milliseconds =
+        state.turns.isEmpty && state.jobs.isEmpty && !state.stopped ? state.timers.milliseconds(from: now) : 0
+      state.isAsleep = milliseconds != 0
+      return (state.turns, milliseconds)
+    }
+  }
+
   private func handle(_ event: cs_event) {
     if event.data == Self.wakeNumber { return wakeUp.wait() }
     let body = state.withLock { $0.watches[event.data] }
     body?(Interest(rawValue: event.events))
-  }
-
-  /// How long the loop may sleep, as epoll_wait(2) wants it.
-  private func wait() -> Int32 {
-    let (isBusy, deadline) = state.withLock { (!$0.jobs.isEmpty || $0.stopped, $0.timers.nextDeadline) }
-    if isBusy { return 0 }
-    guard let deadline else { return -1 }
-    let now = time.monotonicNanoseconds
-    if deadline <= now { return 0 }
-    return Int32(min((deadline - now) / 1_000_000 + 1, 3_600_000))
   }
 }

@@ -54,6 +54,14 @@ extension Descriptor {
   }
 }
 
+/// Where a symbolic link leads; nil where there is none.
+package func target(ofLink path: String) -> String? {
+  var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+  let count = unsafe readlink(path, &buffer, buffer.count)
+  guard count > 0, count < buffer.count else { return nil }
+  return String(validating: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
 /// Puts a symbolic link where it may replace any file but a folder, in one step (rename(2)).
 ///
 /// - Parameters:

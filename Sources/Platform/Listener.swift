@@ -41,6 +41,8 @@ package struct Listener: ~Copyable, Sendable {
   package let name: String
   let descriptor: Descriptor
   private let file: FileIdentity?
+  /// A symbolic link to the path.
+  private let link: String?
 
   /// Binds a path of our own. A socket there that nobody listens on any more is replaced; one that is alive never.
   ///
@@ -49,20 +51,32 @@ package struct Listener: ~Copyable, Sendable {
   ///   - path: the socket's file; `@name` is the abstract namespace, which has no permissions: for tests only
   ///   - mode: permissions of the file
   ///   - group: whose the file is to be; nil for this process's own
+  ///   - link: where a symbolic link to it is put besides, and removed with it; nil for none
   /// - Throws: ``ListenerError``
   package init(
-    _ kind: UnixSocket.Kind = .stream, path: String, mode: UInt32, group: UInt32? = nil
+    _ kind: UnixSocket.Kind = .stream, path: String, mode: UInt32, group: UInt32? = nil, link: String? = nil
   ) throws(ListenerError) {
-    name = path
     let isAbstract = path.hasPrefix("@")
     if !isAbstract { try Self.clear(path) }
+    let socket: Descriptor
     do throws(SystemError) {
-      descriptor = try UnixSocket.listen(at: path, kind: kind, mode: mode, group: group)
+      socket = try UnixSocket.listen(at: path, kind: kind, mode: mode, group: group)
     } catch {
       if let group, error.call == "chown", error.code == EPERM { throw .notAMember(path: path, group: group) }
       throw Self.explanation(error, path)
     }
+    if let link {
+      do throws(SystemError) {
+        try replaceWithLink(at: link, to: path)
+      } catch {
+        unsafe _ = unlink(path)
+        throw .system(path: link, error)
+      }
+    }
+    name = path
+    descriptor = socket
     file = isAbstract ? nil : Self.identity(of: path)
+    self.link = link
   }
 
   /// Takes a passed descriptor, which must be a listening Unix stream socket.
@@ -85,6 +99,7 @@ package struct Listener: ~Copyable, Sendable {
     self.name = name
     self.descriptor = descriptor
     file = nil
+    link = nil
   }
 
   /// For tests of what cannot be accepted on.
@@ -92,10 +107,14 @@ package struct Listener: ~Copyable, Sendable {
     name = "unchecked"
     self.descriptor = descriptor
     file = nil
+    link = nil
   }
 
   deinit {
-    if let file, Self.identity(of: name) == file { unsafe _ = unlink(name) }
+    guard let file, Self.identity(of: name) == file else { return }
+    // Another process may have put its own there.
+    if let link, target(ofLink: link) == name { unsafe _ = unlink(link) }
+    unsafe _ = unlink(name)
   }
 
   /// The same socket, to be taken as one that was passed; its file stays for as long as this lives.

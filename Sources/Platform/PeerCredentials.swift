@@ -179,11 +179,7 @@ private enum ProcessFiles {
 
   static func executable(of process: pid_t) -> String? {
     let link = path(process, "exe")
-    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-    let count = unsafe readlink(link, &buffer, buffer.count)
-    guard count > 0, count < buffer.count else { return nil }
-    let bytes = buffer.prefix(count).map { UInt8(bitPattern: $0) }
-    guard let path = String(validating: bytes, as: UTF8.self), path.hasPrefix("/") else { return nil }
+    guard let path = target(ofLink: link), path.hasPrefix("/") else { return nil }
     var (executed, here) = (stat(), stat())
     guard unsafe stat(link, &executed) == 0, unsafe stat(path, &here) == 0, executed.st_dev == here.st_dev,
       executed.st_ino == here.st_ino

@@ -5,6 +5,8 @@ internal import Glibc
 package final class ThreadExecutor: SerialExecutor, Sendable {
   private struct Queue {
     var jobs: [UnownedJob] = []
+    /// Whether the thread sleeps, or is about to, and nobody has woken it yet.
+    var isAsleep = false
     var stopped = false
   }
 
@@ -24,8 +26,12 @@ package final class ThreadExecutor: SerialExecutor, Sendable {
 
   package func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    queue.withLock { $0.jobs.append(job) }
-    wake.signal()
+    let wakes = queue.withLock { queue in
+      defer { queue.isAsleep = false }
+      queue.jobs.append(job)
+      return queue.isAsleep
+    }
+    if wakes { wake.signal() }
   }
 
   package func asUnownedSerialExecutor() -> UnownedSerialExecutor {
@@ -43,6 +49,7 @@ package final class ThreadExecutor: SerialExecutor, Sendable {
     while true {
       let (jobs, stopped) = queue.withLock { queue in
         defer { queue.jobs = [] }
+        queue.isAsleep = queue.jobs.isEmpty && !queue.stopped
         return (queue.jobs, queue.stopped)
       }
       for job in jobs { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }

@@ -22,6 +22,14 @@ struct TimerQueue {
   /// The deadline of the first timer; that of a removed one at worst, which costs one idle round.
   var nextDeadline: UInt64? { heap.first?.deadline }
 
+  /// How long nothing is due, as epoll_wait(2) wants it.
+  mutating func milliseconds(from now: UInt64) -> Int32 {
+    // Most timers are removed long before they are due, and nobody is to be woken for those.
+    while let first = heap.first, bodies[first.number] == nil { removeFirst() }
+    guard let deadline = nextDeadline else { return -1 }
+    return deadline > now ? Int32(min((deadline - now) / 1_000_000 + 1, 3_600_000)) : 0
+  }
+
   /// Entries in the heap, for tests.
   var weight: Int { heap.count }
 

@@ -3,11 +3,28 @@ package enum Timestamp {
   /// - Parameter time: milliseconds since 1970-01-01 UTC, any
   /// - Returns: e.g. `2026-11-20T23:05:01.042Z`
   package static func text(unixMilliseconds time: Int64) -> String {
+    var text: [UInt8] = []
+    append(unixMilliseconds: time, to: &text)
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// Adds ``text(unixMilliseconds:)`` in ASCII.
+  package static func append(unixMilliseconds time: Int64, to text: inout [UInt8]) {
     let (days, rest) = floored(time, by: 86_400_000)
     let (year, month, day) = date(daysSince1970: days)
     let (seconds, milliseconds) = floored(rest, by: 1000)
-    let clock = [seconds / 3600, seconds / 60 % 60, seconds % 60].map { padded($0, 2) }.joined(separator: ":")
-    return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(clock).\(padded(milliseconds, 3))Z"
+    func add(_ number: Int64, _ width: Int, before end: Unicode.Scalar) {
+      appendDecimal(UInt64(number), width: width, to: &text)
+      text.append(UInt8(ascii: end))
+    }
+    if year < 0 { text.append(UInt8(ascii: "-")) }
+    add(Int64(year.magnitude), 4, before: "-")
+    add(month, 2, before: "-")
+    add(day, 2, before: "T")
+    add(seconds / 3600, 2, before: ":")
+    add(seconds / 60 % 60, 2, before: ":")
+    add(seconds % 60, 2, before: ".")
+    add(milliseconds, 3, before: "Z")
   }
 
   /// The civil date. Years begin in March here, so that the leap day is the last of a year.
@@ -20,11 +37,6 @@ package enum Timestamp {
     let day = dayOfYear - (153 * month + 2) / 5 + 1
     let isNextYear: Int64 = month >= 10 ? 1 : 0
     return (era * 400 + yearOfEra + isNextYear, month + 3 - 12 * isNextYear, day)
-  }
-
-  private static func padded(_ number: Int64, _ width: Int) -> String {
-    let digits = String(number.magnitude)
-    return (number < 0 ? "-" : "") + String(repeating: "0", count: max(0, width - digits.count)) + digits
   }
 }
 

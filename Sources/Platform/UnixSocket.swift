@@ -93,58 +93,25 @@ package enum UnixSocket {
       }
     }
   }
-
-  /// Bounds every later blocking read and write, which then fail with EAGAIN.
-  ///
-  /// - Parameters:
-  ///   - socket: a blocking socket
-  ///   - milliseconds: the limit of one call; 0 is none
-  /// - Throws: ``SystemError``
-  package static func setTimeLimits(_ socket: borrowing Descriptor, milliseconds: Int) throws(SystemError) {
-    let raw = socket.raw
-    var limit = timeval(tv_sec: milliseconds / 1000, tv_usec: (milliseconds % 1000) * 1000)
-    for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
-      try checked("setsockopt") {
-        unsafe setsockopt(raw, SOL_SOCKET, option, &limit, socklen_t(MemoryLayout<timeval>.size))
-      }
-    }
-  }
-
-  /// shutdown(2) of the writing side: the peer sees the end, and can still answer.
-  package static func finishWriting(_ socket: borrowing Descriptor) throws(SystemError) {
-    let raw = socket.raw
-    try checked("shutdown") { shutdown(raw, Int32(SHUT_WR)) }
-  }
 }
 
 extension Descriptor {
-  /// send(2) of a socket until every byte is gone. A peer that has closed is EPIPE and never SIGPIPE.
-  package borrowing func sendAll(_ bytes: [UInt8]) throws(SystemError) {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let done = try send(rest, waiting: true)
-      rest.removeFirst(done)
-    }
-  }
-
   /// One send(2) without waiting.
   ///
   /// - Parameter bytes: what to send
   /// - Returns: how many bytes went; 0 if the socket is full
   /// - Throws: ``SystemError``: EPIPE or ECONNRESET if the peer has closed
   package borrowing func sendNow(_ bytes: ArraySlice<UInt8>) throws(SystemError) -> Int {
+    let raw = raw
     do {
-      return try send(bytes, waiting: false)
+      return try checked("send") {
+        unsafe bytes.withUnsafeBytes {
+          unsafe Glibc.send(raw, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+        }
+      }
     } catch {
       if error.code == EAGAIN { return 0 }
       throw error
-    }
-  }
-
-  private borrowing func send(_ bytes: ArraySlice<UInt8>, waiting: Bool) throws(SystemError) -> Int {
-    let raw = raw
-    return try checked("send") {
-      unsafe bytes.withUnsafeBytes { unsafe cs_send(raw, $0.baseAddress, $0.count, waiting ? 0 : 1) }
     }
   }
 

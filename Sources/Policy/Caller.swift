@@ -25,6 +25,9 @@ package struct Caller: Equatable, Sendable {
   package let socket: String?
   /// Whose socket it came in by.
   package let grant: Grant?
+  /// What ``socket`` is where rules give the socket no name of its own: the jobs' own, and those of grants.
+  package static let jobsSocket = "ctap"
+
   /// Whether the connection came in by the operator's own socket. Such a caller may manage everything and sign nothing.
   package let isOperator: Bool
 
@@ -62,12 +65,4 @@ package struct Caller: Equatable, Sendable {
       unit: unit, slice: slice, container: container, executable: executable, executableDigest: executableDigest,
       socket: socket, isOperator: true)
   }
-}
-
-/// What a rule can allow (the `operations` of the configuration).
-package enum Operation: String, CaseIterable, Sendable {
-  case register
-  case authenticate
-  case manage
-  case reset
 }

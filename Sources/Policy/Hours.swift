@@ -1,4 +1,4 @@
-package import Platform
+internal import Platform
 
 /// When a rule allows: a part of some days of the week.
 package struct Hours: Hashable, Sendable {
@@ -80,30 +80,5 @@ package struct Hours: Hashable, Sendable {
     func isDay(_ day: Int) -> Bool { days & 1 << ((day + 7) % 7) != 0 }
     if start < end { return isDay(clock.weekday) && (start..<end).contains(clock.minute) }
     return (isDay(clock.weekday) && clock.minute >= start) || (isDay(clock.weekday - 1) && clock.minute < end)
-  }
-}
-
-/// When something is asked.
-package struct Moment: Equatable, Sendable {
-  /// For durations, CLOCK_BOOTTIME.
-  package let monotonicNanoseconds: UInt64
-  package let utc: WallClock
-  package let local: WallClock
-
-  package init(monotonicNanoseconds: UInt64, utc: WallClock, local: WallClock) {
-    self.monotonicNanoseconds = monotonicNanoseconds
-    self.utc = utc
-    self.local = local
-  }
-
-  package init(_ time: any Timekeeper) {
-    self.init(
-      monotonicNanoseconds: time.monotonicNanoseconds, unixMilliseconds: time.unixMilliseconds)
-  }
-
-  package init(monotonicNanoseconds: UInt64, unixMilliseconds: Int64) {
-    self.init(
-      monotonicNanoseconds: monotonicNanoseconds, utc: WallClock(utc: unixMilliseconds),
-      local: WallClock(local: unixMilliseconds))
   }
 }

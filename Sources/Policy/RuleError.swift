@@ -132,7 +132,7 @@ extension CallerPattern {
 
   /// `ctap`, and what a socket unit may name so that rules can tell its connections apart: `ctap-NAME`.
   package static func isJobSocket(_ name: String) -> Bool {
-    name == "ctap" || (name.hasPrefix("ctap-") && name.utf8.count > 5)
+    name == Caller.jobsSocket || (name.hasPrefix("ctap-") && name.utf8.count > 5)
   }
 
   private static func isHexadecimal(_ byte: UInt8) -> Bool {

@@ -3,10 +3,17 @@ internal import Crypto
 internal import WebAuthn
 
 extension CredentialDatabase: CredentialStore {
-  package func credential(id: [UInt8]) throws(StoreError) -> Credential? {
+  package nonisolated func credential(id: [UInt8]) async throws(StoreError) -> Credential? {
+    if let known = recent[id] { return known }
+    return try await storedCredential(id: id)
+  }
+
+  private func storedCredential(id: [UInt8]) throws(StoreError) -> Credential? {
     let keys = try unlocked()
     guard let row = try read({ file throws(StoreError) in try file.row(id: id) }) else { return nil }
-    return credential(of: row, keys)
+    guard let credential = credential(of: row, keys) else { return nil }
+    recent.keep(credential, of: row)
+    return credential
   }
 
   package func discoverableCredential(

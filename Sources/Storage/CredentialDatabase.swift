@@ -16,11 +16,18 @@ package actor CredentialDatabase {
   private let log: Logger
   private let fileSystem: String?
 
-  private var file: CredentialFile?
+  private var file: CredentialFile? {
+    didSet { recent.removeAll() }
+  }
   /// Set once the file is known to be useless, or the store is closed.
-  private var refusal: StoreError?
+  private var refusal: StoreError? {
+    didSet { recent.removeAll() }
+  }
   private var wasOpened = false
-  private var keys: RowKeys?
+  private var keys: RowKeys? {
+    didSet { recent.removeAll() }
+  }
+  nonisolated let recent = RecentCredentials()
   /// The device records that `keys` may belong to; another one in the file means that the file was exchanged, or that
   /// a reset happened which was reported as failed.
   private var knownRecords: [[UInt8]?] = []
@@ -124,6 +131,7 @@ package actor CredentialDatabase {
 
   /// Changes, in one transaction.
   func change<Result>(_ body: (CredentialFile) throws(StoreError) -> Result) throws(StoreError) -> Result {
+    recent.removeAll()
     // The disk may have become writable since the file was opened.
     if let file, file.isReadOnly { self.file = nil }
     return try read { file throws(StoreError) in

@@ -156,16 +156,7 @@ private func publicAreaForEndorsementKey(_ kind: EndorsementKeyKind) -> TPMT_PUB
   area.authPolicy.size = UInt16(policy.count)
   fill(&area.authPolicy.buffer, from: policy.span)
   switch kind {
-  case .eccP256:
-    area.type = TPM2_ALG_ID(TPM2_ALG_ECC)
-    unsafe area.parameters.eccDetail.symmetric.algorithm = TPM2_ALG_ID(TPM2_ALG_AES)
-    unsafe area.parameters.eccDetail.symmetric.keyBits.aes = 128
-    unsafe area.parameters.eccDetail.symmetric.mode.aes = TPM2_ALG_ID(TPM2_ALG_CFB)
-    unsafe area.parameters.eccDetail.scheme.scheme = TPM2_ALG_ID(TPM2_ALG_NULL)
-    unsafe area.parameters.eccDetail.curveID = TPM2_ECC_CURVE(TPM2_ECC_NIST_P256)
-    unsafe area.parameters.eccDetail.kdf.scheme = TPM2_ALG_ID(TPM2_ALG_NULL)
-    unsafe area.unique.ecc.x.size = 32
-    unsafe area.unique.ecc.y.size = 32
+  case .eccP256: makeP256Storage(&area)
   case .rsa2048:
     area.type = TPM2_ALG_ID(TPM2_ALG_RSA)
     unsafe area.parameters.rsaDetail.symmetric.algorithm = TPM2_ALG_ID(TPM2_ALG_AES)

@@ -85,11 +85,18 @@ func publicAreaForSealedData() -> TPMT_PUBLIC {
 /// others use, so that the same TPM gives the same key to all of them.
 func publicAreaForStorageRoot() -> TPMT_PUBLIC {
   var area = TPMT_PUBLIC()
-  area.type = TPM2_ALG_ID(TPM2_ALG_ECC)
   area.nameAlg = TPM2_ALG_ID(TPM2_ALG_SHA256)
   area.objectAttributes =
     ownObject | UInt32(TPMA_OBJECT_SENSITIVEDATAORIGIN) | UInt32(TPMA_OBJECT_USERWITHAUTH)
     | UInt32(TPMA_OBJECT_NODA) | UInt32(TPMA_OBJECT_RESTRICTED) | UInt32(TPMA_OBJECT_DECRYPT)
+  makeP256Storage(&area)
+  return area
+}
+
+/// What the TCG's templates for P-256 keys that others stand under have in common: AES-128-CFB for their children, and a
+/// unique field of zeros.
+func makeP256Storage(_ area: inout TPMT_PUBLIC) {
+  area.type = TPM2_ALG_ID(TPM2_ALG_ECC)
   unsafe area.parameters.eccDetail.symmetric.algorithm = TPM2_ALG_ID(TPM2_ALG_AES)
   unsafe area.parameters.eccDetail.symmetric.keyBits.aes = 128
   unsafe area.parameters.eccDetail.symmetric.mode.aes = TPM2_ALG_ID(TPM2_ALG_CFB)
@@ -98,7 +105,6 @@ func publicAreaForStorageRoot() -> TPMT_PUBLIC {
   unsafe area.parameters.eccDetail.kdf.scheme = TPM2_ALG_ID(TPM2_ALG_NULL)
   unsafe area.unique.ecc.x.size = 32
   unsafe area.unique.ecc.y.size = 32
-  return area
 }
 
 /// Whether a public area is that of a storage key that children of ours can stand under.

@@ -1,4 +1,5 @@
 internal import Authenticator
+internal import Glibc
 internal import Platform
 internal import TPM
 
@@ -219,9 +220,7 @@ final class TPMDevice {
         return try TPMContext(owningStream: try software.start())
       }
     } catch let error as TPMError {
-      throw .unavailable(
-        "the TPM \(connection) cannot be opened: \(error): is the name right, is it there, may this user open it "
-          + "(group tss), does another program hold it?")
+      throw .unavailable("the TPM \(connection) cannot be opened: \(connection.explained(error))")
     } catch {
       throw KeyStoreError(any: error)
     }
@@ -289,6 +288,33 @@ extension TPMConnection: CustomStringConvertible {
 
   /// Whether a resource manager stands before the TPM: where there is no telling, there may be one.
   var hasResourceManager: Bool { !isExclusive }
+
+  /// Why it could not be opened, with what to do: of a device tpm2-tss tells no more than that it failed.
+  func explained(_ error: TPMError) -> String {
+    guard case .tcti(let configuration) = self, tctiName == "device" else {
+      return "\(error): check its name (tpm.tcti, --tpm), and that what it names is running"
+    }
+    let named = configuration.dropFirst("device".count).drop { $0 == ":" }
+    // What tpm2-tss tries first where none is named.
+    let path = named.isEmpty ? "/dev/tpmrm0" : String(named)
+    do throws(SystemError) {
+      _ = try Descriptor(opening: path, flags: O_RDWR | O_NOCTTY | O_NONBLOCK)
+      return "\(error): check that it is a TPM 2.0"
+    } catch let obstacle {
+      return switch obstacle.code {
+      case ENOENT, ENXIO, ENODEV:
+        "there is no \(path): turn the TPM on in the firmware's settings, or give the virtual machine one; where it is on, "
+          + "load the kernel's driver (modprobe tpm_tis, or tpm_crb)"
+      case EACCES, EPERM:
+        "this user may not open \(path) (\(obstacle)): it is the group tss's: have the daemon's user be in that group "
+          + "(SupplementaryGroups=tss in its unit), and the device be given to it: udevadm control --reload && udevadm "
+          + "trigger --action=change --subsystem-match=tpmrm"
+      case EBUSY:
+        "another program holds \(path): end it (fuser \(path) names it), or use device:/dev/tpmrm0, which can be shared"
+      default: "\(obstacle): check tpm.tcti or --tpm"
+      }
+    }
+  }
 
   private var tctiName: String {
     guard case .tcti(let configuration) = self else { return "" }

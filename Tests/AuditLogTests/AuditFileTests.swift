@@ -50,10 +50,12 @@ import Testing
     // The first is in its sync: these come together after it.
     let others = (1...50).map { file.submit(record($0)) }
     #expect(medium.now.durable.isEmpty)
+    #expect(file.waiting == 50)
     open.signal()
     #expect(await outcome(first) == nil)
     #expect(lines(of: path).compactMap(number).first == 0)
     reached.wait()
+    #expect(file.waiting == 0)
     open.signal()
     for other in others { #expect(await outcome(other) == nil) }
     #expect(medium.now.calls == [.write, .synchronize, .write, .synchronize])
@@ -267,6 +269,8 @@ import Testing
       _ = try AuditFile(path: directory.path + "/none/audit.jsonl", log: log.logger)
     }
     #expect(missing?.description.contains("No such file or directory") == true)
+    let advice = "there must be a folder \(directory.path("none")) that is the daemon's own"
+    #expect(missing?.description.contains(advice) == true)
     #expect(throws: AuditError.self) { _ = try AuditFile(path: directory.path, log: log.logger) }
     #expect(mkfifo(path, 0o600) == 0)
     #expect(throws: AuditError.self) { _ = try AuditFile(path: path, log: log.logger) }

@@ -371,6 +371,39 @@ import Testing
     #expect(try mismatch() == nil)
   }
 
+  /// What is cheap enough for whoever looks often.
+  @Test func theEndIsComparedWithoutTheRest() async throws {
+    func flaw(_ expectation: ChainExpectation) throws -> String? {
+      try LogTail(path: path, key: signer.auditKey).flaw(against: expectation)
+    }
+    try await writeSigned(0..<6)
+    let later = try file()
+    await write(6..<9, to: later)
+    let expectation = ChainExpectation(end: later.end, anchor: signer.now.anchor)
+    later.close()
+    let whole = try #require(contents(of: path))
+    #expect(try flaw(expectation) == nil)
+    // The log goes on while it is looked at, and is moved away.
+    let more = try file()
+    await write(9..<12, to: more)
+    more.close()
+    #expect(try flaw(expectation) == nil)
+    #expect(rename(path, path + "-20261128") == 0)
+    #expect(try flaw(expectation) == nil)
+    #expect(unlink(path + "-20261128") == 0)
+    let lines = whole.split(separator: UInt8(ascii: "\n")).map { Array($0) + [UInt8(ascii: "\n")] }
+    try overwrite(path, with: Array(lines.dropLast(2).joined()))
+    #expect(try flaw(expectation)?.hasPrefix("truncated: ends with record ") == true)
+    var altered = lines
+    altered[lines.count - 2][30] ^= 1
+    try overwrite(path, with: Array(altered.joined()))
+    #expect(try flaw(expectation)?.hasPrefix("altered: ") == true)
+    try overwrite(path, with: whole)
+    var older = expectation
+    older.anchor += 2
+    #expect(try flaw(older)?.hasPrefix("rolled back: ") == true)
+  }
+
   @Test func aLogThatOthersHavePutThereIsNot() async throws {
     try await writeSigned(0..<3)
     let older = try #require(contents(of: path))

@@ -178,15 +178,15 @@ import Testing
     var log = log
     var found = record(1)
     found.outcome = .failed
-    found.operation = AuditRecord.breakOperation
+    found.operation = .chainBreak
     log.add(found)
     #expect(tampering(log.verify(asking: log.expectation)) == ["rolled back 34"])
     var claimed = LogFixture.signed()
     var job = record(1)
-    job.claims = ["operation": AuditRecord.breakOperation, "outcome": "failed"]
+    job.claims = ["operation": AuditRecord.Operation.chainBreak.rawValue, "outcome": "failed"]
     claimed.add(job)
     // A branch of this name is no damaged signature either.
-    job.claims = ["ref": SignedHead.operation, "attested": "yes"]
+    job.claims = ["ref": AuditRecord.Operation.head.rawValue, "attested": "yes"]
     claimed.add(job)
     #expect(tampering(claimed.verify(asking: claimed.expectation)) == [])
   }

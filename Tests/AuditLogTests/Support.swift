@@ -92,7 +92,7 @@ final class TestMedium: AuditMedium {
 
 func record(_ number: Int, reason: String? = nil) -> AuditRecord {
   AuditRecord(
-    time: 1_700_000_000_000 + Int64(number), outcome: .allowed, operation: "authenticate",
+    time: 1_700_000_000_000 + Int64(number), outcome: .allowed, operation: .authenticate,
     connection: UInt64(number), user: 1000, group: 1000, reason: reason)
 }
 

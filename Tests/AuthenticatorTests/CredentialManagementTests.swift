@@ -259,7 +259,7 @@ import WebAuthn
     #expect(await harness.store.credentials.contains { $0.id == accounts.first } == false)
     #expect(await harness.keys.evicted.map(\.credentialID) == [accounts.first])
     let record = try #require(harness.audit.records.last)
-    #expect(record.operation == "manage" && record.detail == "credential.delete" && record.outcome == .allowed)
+    #expect(record.operation == .manage && record.detail == "credential.delete" && record.outcome == .allowed)
     #expect(record.credentialID == accounts.first && record.relyingPartyID == "example.com")
     #expect(
       try await harness.send(2, Harness.request(allow: [accounts.first])).status == Status.noCredentials)

@@ -200,6 +200,6 @@ enum RuleBookFixture {
   @Test func winkIsRecorded() async throws {
     let harness = try Harness()
     await harness.engine.wink(from: Harness.alice)
-    #expect(harness.audit.records.map(\.operation) == ["wink"])
+    #expect(harness.audit.records.map(\.operation) == [.wink])
   }
 }

@@ -61,7 +61,7 @@ import WebAuthn
       #expect(await harness.store.credentials.isEmpty)
       #expect(await harness.keys.evicted.last?.credentialID == id)
       let record = try #require(harness.audit.records.last)
-      #expect(record.operation == "manage" && record.detail == "credential.delete" && record.rule == "(operator)")
+      #expect(record.operation == .manage && record.detail == "credential.delete" && record.rule == "(operator)")
       #expect(record.credentialID == id && record.outcome == .allowed)
     }
   }
@@ -150,7 +150,7 @@ import WebAuthn
   }
 
   private func signatures(in records: [AuditRecord]) -> Int {
-    records.count { $0.operation == "authenticate" && $0.outcome == .allowed }
+    records.count { $0.operation == .authenticate && $0.outcome == .allowed }
   }
 
   @Test func aDisabledCredentialSignsNothingByAnyPath() async throws {
@@ -163,7 +163,7 @@ import WebAuthn
     for id in [middle, server, key] {
       #expect(try await harness.engine.setState(.disabled, of: id, for: Self.administrator)?.state == .disabled)
       let record = try #require(harness.audit.records.last)
-      #expect(record.operation == "manage" && record.detail == "credential.disable" && record.credentialID == id)
+      #expect(record.operation == .manage && record.detail == "credential.disable" && record.credentialID == id)
       #expect(await harness.keys.evicted.last?.credentialID == id)
     }
     for harness in [harness, try harness.restarted()] {

@@ -93,6 +93,40 @@ struct GoalTests {
   }
 }
 
+/// With and without it in two rounds: twice and three times the latency, half the throughput.
+private func cost(_ name: String) -> Cost {
+  let without = Figures(latency: 100, throughput: 50)
+  guard
+    let cost = Cost(
+      name, with: [200, 300].map { Figures(latency: $0, throughput: 25) }, without: [without, without])
+  else { preconditionFailure("there are two rounds") }
+  return cost
+}
+
+private func figures(throughput: Double, sharing: Double?) -> [EngineFigures] {
+  [EngineFigures(figures: Figures(latency: 1, throughput: throughput), recordsPerSynchronization: sharing)]
+}
+
+struct CostTests {
+  @Test func ratiosAreOfTheirRound() {
+    #expect(
+      cost("x")
+        == Spread([2, 3]).flatMap { latency in
+          Spread([0.5]).map { Cost(name: "x", latency: latency, throughput: $0) }
+        })
+    let nothing = Figures(latency: 0, throughput: 0)
+    #expect(Cost("x", with: [nothing], without: [nothing]) == nil)
+    #expect(Cost("x", with: [], without: []) == nil)
+  }
+
+  @Test func withoutALogThereIsNoGroupCommit() {
+    let logged = figures(throughput: 1, sharing: 2)
+    #expect(GroupCommit("", shared: logged, alone: figures(throughput: 1, sharing: nil)) == nil)
+    #expect(
+      GroupCommit("", shared: logged, alone: figures(throughput: 4, sharing: 1))?.throughputRatio == Spread([0.25]))
+  }
+}
+
 struct WriterTests {
   private let whole: Report = {
     var whole = report([
@@ -102,6 +136,13 @@ struct WriterTests {
     ])
     whole.commands = [CommandCount(name: CommandCount.start, times: 1, commands: [0x17A: 2, 0x1ff: 1])]
     whole.recordsPerSynchronization = Spread([2.5])
+    whole.costs = [cost("501 rules")]
+    whole.engine.costs = [cost(Cost.policy), cost(Cost.audit)]
+    whole.engine.groupCommits = [
+      GroupCommit(
+        "this one", shared: figures(throughput: 1500, sharing: 4.2), alone: figures(throughput: 250, sharing: 1))
+    ].compactMap(\.self)
+    whole.engine.disk = Spread([1_234_000])
     return whole
   }()
 
@@ -114,7 +155,10 @@ struct WriterTests {
       "| start of the daemon | 3.00 | GetCapability 2, 0x1ff 1 |",
       "| median latency of 1 client over the bare TPM2_Sign | at most 1.15 | 3.00 (2.00–4.00) | not reached, by 1.85 |",
       "## Over a relay that imitates: 40 ms", "Audit records per fdatasync(2) at 16 clients: 2.5.",
-      "](performance.svg)",
+      "](performance.svg)", "## Policy and audit\n", "| 501 rules | 2.500 (2.000–3.000) | 0.500 |",
+      "## Policy and audit left out, without daemon and sockets\n", "| \(Cost.policy) | 2.500 (2.000–3.000) | 0.500 |",
+      "## Group commit at 16 clients\n", "| this one | 4.2 | 1500 | 1.0 | 250 | 6.00 |",
+      "An append and its fdatasync(2) on this disk: median 1.234 ms.",
     ] { #expect(text.contains(line), "\(line)") }
     #expect(!text.contains("too short to quote"))
     // A table that has nothing to say is not there.
@@ -158,6 +202,18 @@ struct WriterTests {
       return
     }
     #expect(Set(latency.keys) == ["median", "least", "greatest"])
+    guard case .object(let engine) = members["engine"], case .array(let costs) = engine["costs"],
+      case .array(let commits) = engine["groupCommits"], case .object(let commit) = commits.first
+    else {
+      Issue.record("no costs")
+      return
+    }
+    #expect(costs.count == 2 && engine["diskP50"] != nil)
+    #expect(
+      Set(commit.keys) == [
+        "disk", "recordsPerSynchronization", "recordsPerSynchronizationAlone", "perSecond", "perSecondAlone",
+        "throughputOverAlone",
+      ])
   }
 
   @Test func thePlotHasALineForWhatWasMeasured() {

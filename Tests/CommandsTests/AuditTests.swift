@@ -136,6 +136,39 @@ import WebAuthn
     #expect(transcript([body(1)]).run("audit show \(arguments)") == .usage)
   }
 
+  /// As if nothing had been there: a typing mistake must not look like that.
+  @Test(arguments: [("--outcome granted", "allowed, refused, failed or done"), ("--operation sign", "register, ")])
+  func refusesWordsThatNoRecordHas(_ arguments: String, _ words: String) {
+    let transcript = transcript([body(1)])
+    #expect(transcript.run("audit show \(arguments)") == .usage)
+    #expect(transcript.errorText.contains(" is no word of the log: give \(words)"))
+  }
+
+  @Test func takesAndListsEveryWordOfTheLog() {
+    let transcript = transcript([body(1)])
+    for word in AuditRecord.Operation.allCases.map(\.rawValue) {
+      #expect(transcript.run("audit show --operation \(word)") == .done)
+    }
+    for word in AuditRecord.Outcome.allCases.map(\.rawValue) {
+      #expect(transcript.run("audit show --outcome \(word)") == .done)
+    }
+    #expect(transcript.run("audit show --help") == .done)
+    let words = transcript.outputText.split(whereSeparator: { " ,\n".contains($0) }).map(String.init)
+    for word in ["grant", "decommission", "boot", "log.head", "log.break"] { #expect(words.contains(word)) }
+    for word in AuditRecord.Operation.allCases.map(\.rawValue) { #expect(words.contains(word)) }
+  }
+
+  /// In a boot that is not approved.
+  @Test func aRefusalComesWithItsRemedy() {
+    let transcript = Transcript(daemon: FakeAdministration(#"{"error":"not approved","remedy":"approve it"}"#))
+    for line in ["audit verify", "audit key"] {
+      #expect(transcript.run(line) == .failure)
+      #expect(transcript.errorText.hasSuffix("the daemon refused (not approved): approve it\n"))
+    }
+    #expect(transcript.run("credential list") == .failure)
+    #expect(transcript.errorText.hasSuffix("the daemon refused (not approved): approve it\n"))
+  }
+
   @Test func saysThatThereIsNothing() {
     let transcript = Transcript()
     #expect(transcript.run("audit show") == .failure)

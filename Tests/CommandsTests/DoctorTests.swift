@@ -1,3 +1,4 @@
+import AuditLog
 import CTAPHID
 import Client
 import Commands
@@ -5,6 +6,7 @@ import Configuration
 import Glibc
 import Platform
 import Policy
+import TestSupport
 import Testing
 import WebAuthn
 
@@ -12,6 +14,8 @@ import WebAuthn
 private final class ClinicDaemon: FrameExchange {
   let authenticator = FakeAuthenticator()
   var status = ""
+  /// To `audit`.
+  var audit = #"{"error":"not asked for here"}"#
   /// Instead of an answer at either socket.
   var failure: ClientError?
   /// Instead of an answer to INIT, which only the jobs' socket is asked.
@@ -21,7 +25,8 @@ private final class ClinicDaemon: FrameExchange {
     if let failure { throw failure }
     if request.command == .initialize, let failureOfJobs { throw failureOfJobs }
     guard request.command == .administration else { return try authenticator.exchange(request, until: deadline) }
-    return Frame(code: request.code, payload: [UInt8](status.utf8))
+    let isAboutAudit = request.payload == [UInt8](#"{"request":"audit"}"#.utf8)
+    return Frame(code: request.code, payload: [UInt8]((isAboutAudit ? audit : status).utf8))
   }
 }
 
@@ -36,6 +41,8 @@ private final class Clinic {
   var socket = PathStatus(kind: .socket, permissions: 0o660, owner: 0, group: 990)
   var groups: [UInt32: [UInt32]] = [1001: [1001, 990]]
   var settings = Settings()
+  /// What is wrong with the end of the audit log.
+  var logFlaw: String?
 
   init() throws {
     transcript = Transcript(daemon: daemon)
@@ -45,6 +52,10 @@ private final class Clinic {
         relyingParties: [try RelyingPartyPattern("deploy.example.com")], operations: [.authenticate])
     ]
     daemon.status = Clinic.healthy
+    daemon.audit = """
+      {"path":"/var/log/a","sequence":3,"hash":"\(String(repeating: "00", count: 32))","anchor":4,"firstAnchor":4,\
+      "publicKey":"\(Base64URL.encode(TestKey().publicKey.subjectPublicKeyInfo))"}
+      """
   }
 
   static let healthy = """
@@ -71,7 +82,11 @@ private final class Clinic {
       freeBytes: { _ throws(SystemError) in self.freeBytes },
       userName: { user throws(SystemError) in user == 1001 ? "gitlab-runner" : nil },
       groupName: { group throws(SystemError) in [59: "tss", 990: "countersign"][group] },
-      groups: { user throws(SystemError) in self.groups[user] ?? [] })
+      groups: { user throws(SystemError) in self.groups[user] ?? [] },
+      logFlaw: { path, _, expectation throws(AuditError) in
+        guard path == "/var/log/a", expectation.end.sequence == 3, expectation.anchor == 4 else { return "another log" }
+        return self.logFlaw
+      })
     // Its closures hold this clinic, which holds the transcript.
     defer { transcript.machine = .live() }
     return transcript.run(line)
@@ -104,6 +119,7 @@ private final class Clinic {
         ok  TPM's lockout  not locked, 0 of 32 failures
         ok  credentials    3 enrolled
         ok  audit log      /var/log/a can be written
+        ok  audit chain    its end is the one that the daemon wrote and its TPM signed
         ok  jobs' socket   /s answers (FIDO_2_0)
         ok  callers        every user whom a rule names may open /s
         ok  PIN            none is set: users are verified by rules alone
@@ -127,6 +143,32 @@ private final class Clinic {
     // By its bits for everybody, the socket lets all of them in.
     clinic.socket = PathStatus(kind: .socket, permissions: 0o666, owner: 0, group: 990)
     #expect(clinic.run() == .done)
+  }
+
+  /// Root's group can do far more than open a socket.
+  @Test func nobodyIsToBeOfTheGroupRoot() throws {
+    let clinic = try Clinic()
+    clinic.groups = [:]
+    clinic.socket = PathStatus(kind: .socket, permissions: 0o660, owner: 0, group: 0)
+    let remedy = try clinic.trouble().remedy
+    #expect(!remedy.contains("usermod") && remedy.contains("user and group of its own"), "\(remedy)")
+  }
+
+  /// Where the group may not open it either, its members may not.
+  @Test func theGroupIsKeptOutToo() throws {
+    let clinic = try Clinic()
+    clinic.socket = PathStatus(kind: .socket, permissions: 0o600, owner: 990, group: 990)
+    let remedy = try clinic.trouble().remedy
+    #expect(!remedy.contains("usermod") && remedy.contains("SocketMode=0660"), "\(remedy)")
+  }
+
+  @Test func theLogIsAnotherOne() throws {
+    let clinic = try Clinic()
+    clinic.logFlaw = "truncated: ends with record 2"
+    let found = try clinic.trouble()
+    #expect(found.verdict == "warning" && found.check == "audit chain")
+    #expect(found.text == "NOT VERIFIED: truncated: ends with record 2")
+    #expect(found.remedy.contains("countersign audit verify"))
   }
 
   @Test func thereAreNoRules() throws {

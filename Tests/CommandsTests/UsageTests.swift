@@ -14,6 +14,7 @@ import Testing
     " attestation install",
     " attestation enroll", " attestation metadata", " ca", " ca init", " ca issue", " ca list", " ca revoke", " ca crl",
     " pcr", " pcr key", " pcr show", " pcr allow", " pcr install",
+    " doctor", " decommission", " audit", " audit show", " audit verify", " audit key",
     " policy", " policy check", " policy explain", " grant", " grant create", " grant list", " grant revoke",
   ])
   func helps(command: String) throws {
@@ -117,6 +118,36 @@ import Testing
     #expect(named == options)
   }
 
+  @Test func explainsNothingWithoutAnRPID() {
+    let transcript = Transcript()
+    for line in ["policy explain --user root", "policy explain --operation register --config c"] {
+      #expect(transcript.run(line) == .usage)
+      #expect(transcript.errorText.hasPrefix("countersign: wrong usage: --rp-id is missing: name the RP ID"))
+    }
+    #expect(transcript.run("policy explain --user root --operation manage") == .unreachable)
+  }
+
+  @Test func aMissingConfigurationIsNoRiddle() {
+    let transcript = Transcript()
+    #expect(transcript.run("policy check /nowhere/c.json") == .usage)
+    #expect(
+      transcript.errorText == """
+        countersign: the policy is not good: /nowhere/c.json: there is no such file: check its name, or name another: \
+        countersign policy check FILE
+
+        """)
+  }
+
+  /// Whoever makes it has most likely meant something else.
+  @Test(arguments: ["path", "env", "json"])
+  func warnsOfAGrantThatSignsNothing(_ format: String) {
+    let answer = #"{"id":"00","socket":"/run/jobs/00/ctap.sock","warnings":["rule \"a\" is not for uid 5"]}"#
+    let transcript = Transcript(daemon: FakeAdministration(answer))
+    #expect(transcript.run("grant create --rule a --uid 5 --format \(format)") == .done)
+    #expect(transcript.errorText == "countersign: warning: rule \"a\" is not for uid 5\n")
+    #expect(transcript.outputText.contains("warnings") == (format == "json"))
+  }
+
   @Test func handsItsWordsOver() {
     let transcript = Transcript()
     #expect(transcript.run("bench --quick") == .failure)
@@ -128,7 +159,7 @@ import Testing
       return SystemError(call: "execv", code: 13)
     }
     #expect(CommandLineProgram.run(["bench", "--parts", "load", "--anything"], console) == .failure)
-    #expect(handed.withLock { $0 } == ["countersign-bench", "--parts", "load", "--anything"])
+    #expect(handed.withLock { $0 } == ["countersign-bench", "countersign bench", "--parts", "load", "--anything"])
     handed.withLock { $0 = [] }
     #expect(CommandLineProgram.run(["bench", "--json", "--help"], console) == .done)
     #expect(handed.withLock { $0 }.isEmpty)

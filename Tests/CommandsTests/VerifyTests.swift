@@ -55,6 +55,36 @@ import WebAuthn
     #expect(transcript.files["credential.json"] == before)
   }
 
+  /// What the daemon has signed of the job, in words and in the record.
+  @Test func saysTheClaimsThatWereSigned() throws {
+    registered()
+    let claims = BoundClaims.serialized(["ref": "refs/heads/main"])
+    let challenge = BoundClaims.challenge([UInt8](1...16), boundTo: claims)
+    transcript.files["bound.json"] = Array(
+      #"{"challenge":"\#(Base64URL.encode(challenge))","rpId":"example.com"}"#.utf8)
+    #expect(transcript.run("authenticate --in bound.json --out assertion.json") == .done)
+    let answer = String(decoding: try #require(transcript.files["assertion.json"]), as: UTF8.self)
+    let text = String(decoding: JSONValue.string(String(decoding: claims, as: UTF8.self)).serialized(), as: UTF8.self)
+    let shown = answer.replacing(
+      #""clientExtensionResults":{}"#, with: #""clientExtensionResults":{"countersignClaims":\#(text)}"#)
+    #expect(shown != answer)
+    transcript.files["assertion.json"] = Array(shown.utf8)
+    let verify =
+      "verify assertion --options get.json --response assertion.json --credential credential.json --require-claims"
+    #expect(transcript.run(verify) == .done)
+    #expect(
+      transcript.errorText.hasSuffix(
+        "countersign: proven: the daemon has signed these claims of the job: {\"ref\":\"refs/heads/main\"}\n"))
+    #expect(try json(transcript.output).required("claims", "").required("ref", "").string() == "refs/heads/main")
+    #expect(transcript.run(verify + " --json") == .done)
+    #expect(transcript.errorText == "")
+    #expect(try json(transcript.output).required("claims", "").required("ref", "").string() == "refs/heads/main")
+    // Claims that were not signed.
+    transcript.files["assertion.json"] = Array(shown.replacing("heads/main", with: "heads/evil").utf8)
+    #expect(transcript.run(verify) == .verificationFailed)
+    #expect(!transcript.errorText.contains("evil"))
+  }
+
   @Test func readsTheResponseFromStandardInput() throws {
     registered()
     transcript.input = try #require(transcript.files["registration.json"])

@@ -52,6 +52,18 @@ struct LoadingTests {
     #expect(!allows(book, caller(user: 997), .reset, nil))
   }
 
+  @Test func jobsAndOperatorHaveASocketEach() throws {
+    let folder = TemporaryDirectory()
+    let error = #expect(throws: ConfigurationError.self) {
+      try loader.load(folder.write("{ socket: '/run/a', adminSocket: '/run/a', rules: [] }"))
+    }
+    #expect(error?.description.contains("socket and adminSocket are both \"/run/a\"") == true)
+    // Whichever of them an option says.
+    var settings = Settings()
+    settings.socket = settings.adminSocket
+    #expect(throws: ConfigurationError.self) { try settings.check("f") }
+  }
+
   @Test func aServiceIsAUnit() throws {
     let folder = TemporaryDirectory()
     let book = try loader.load(

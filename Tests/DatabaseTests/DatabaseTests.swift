@@ -22,15 +22,17 @@ import Testing
       #expect(changed == 1)
     }
     try insert.run([.integer(.min), .null, .null])
-    var select = try connection.prepare("SELECT a, b, c FROM t WHERE a = ?1")
+    var select = try connection.prepare("SELECT a, b, c, typeof(b), typeof(c) FROM t WHERE a = ?1")
     for (index, value) in bytes.enumerated() {
-      let row = try select.first([.integer(Int64(index))]) { ($0.integer(0), $0.bytes(1), $0.text(2), $0.isNull(1)) }
+      let row = try select.first([.integer(Int64(index))]) { ($0.integer(0), $0.bytes(1), $0.text(2), $0.text(3)) }
       #expect(row?.0 == Int64(index))
       #expect(row?.1 == value)
       #expect(row?.2 == "a\u{0}ü'\"\(index)")
-      #expect(row?.3 == false)
+      #expect(row?.3 == "blob")
     }
-    let null = try select.first([.integer(.min)]) { $0.isNull(1) && $0.isNull(2) && $0.bytes(1).isEmpty }
+    let null = try select.first([.integer(.min)]) {
+      $0.text(3) == "null" && $0.text(4) == "null" && $0.bytes(1).isEmpty
+    }
     #expect(null == true)
     #expect(try select.first([.integer(99)]) { $0.integer(0) } == nil)
   }

@@ -56,24 +56,11 @@ private let gitlab: [String: JSONValue] = [
   "user_login": "somebody",
 ]
 
-/// The 64 bytes r and s of a DER signature.
-private func joined(_ der: [UInt8]) -> [UInt8] {
-  func number(_ start: Int) -> (value: [UInt8], end: Int) {
-    let count = Int(der[start + 1])
-    let digits = Array(der[(start + 2)..<(start + 2 + count)].drop { $0 == 0 })
-    return ([UInt8](repeating: 0, count: 32 - digits.count) + digits, start + 2 + count)
-  }
-  let r = number(2)
-  return r.value + number(r.end).value
-}
-
 private func token(
   _ payload: [String: JSONValue], _ header: [String: JSONValue] = ["alg": "RS256", "kid": "r"], by key: TestKey = rsa
 ) -> String {
   let parts = [header, payload].map { Base64URL.encode(JSONValue.object($0).serialized()) }.joined(separator: ".")
-  let signature = key.sign(Array(parts.utf8))
-  if case .es256 = key.publicKey { return parts + "." + Base64URL.encode(joined(signature)) }
-  return parts + "." + Base64URL.encode(signature)
+  return parts + "." + Base64URL.encode(key.signJWS(Array(parts.utf8)))
 }
 
 private func problem(_ text: String) throws -> String? {

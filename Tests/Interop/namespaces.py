@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import sys
 from pathlib import Path
 from typing import Callable
 
@@ -22,6 +23,36 @@ def unshare(flags: int) -> None:
 def make_dumpable() -> None:
     """setuid(2) has taken /proc/self away."""
     LIBC.prctl(4, 1, 0, 0, 0)
+
+
+# What follows the number is executed as root of a user namespace with 1000 users; a child of it, which stays outside, says
+# which ones.
+MAPPED = f"""
+import ctypes, os, sys
+me, first = os.getpid(), sys.argv[1]
+ready, go = os.pipe(), os.pipe()
+child = os.fork()
+if child == 0:
+    os.read(ready[0], 1)
+    for kind in "ug":
+        with open(f"/proc/{{me}}/{{kind}}id_map", "w") as map:
+            map.write(f"0 {{first}} 1000\\n")
+    os.write(go[1], b"x")
+    os._exit(0)
+os.setgroups([])
+assert ctypes.CDLL(None).unshare({NEW_USERS}) == 0
+os.write(ready[1], b"x")
+os.read(go[0], 1)
+os.waitpid(child, 0)
+os.setgid(0)
+os.setuid(0)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def mapped(first: int) -> list[str]:
+    """Before a command: it is executed as root of a user namespace, whose users 0 to 999 the host knows as `first` and so on."""
+    return [sys.executable, "-c", MAPPED, str(first)]
 
 
 def as_mapped_root(first: int, work: Callable[[], int], prepare: Callable[[], None] = lambda: None) -> int:

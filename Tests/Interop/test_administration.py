@@ -3,14 +3,27 @@
 import json
 import os
 import pwd
+import signal
 import socket
 import stat
 
+from fido2 import cbor
 from fido2.ctap import CtapError
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from grants import as_user
-from harness import Command, FrameConnection, authenticate, ctap2, descriptor, in_another_process, register, status_of
+from grants import as_user, connected, create
+from harness import (
+    TPM_UNAVAILABLE,
+    Command,
+    FrameConnection,
+    authenticate,
+    ctap2,
+    descriptor,
+    eventually,
+    in_another_process,
+    register,
+    status_of,
+)
 
 ERR = CtapError.ERR
 
@@ -121,6 +134,104 @@ def test_metrics_are_openmetrics(make_daemon):
         assert read["countersign_tpm_" + name, ()] == 0, name
     assert read["countersign_connections", ()] == 1 and read["countersign_tpm_loaded_keys", ()] >= 1
     assert not any("example" in value for _, labels in read for _, value in labels)
+
+
+def test_metrics_of_grants_and_of_a_tpm_that_is_away(make_daemon, software_tpm):
+    rules = [{"name": "job", "callers": [{"grant": True}], "relyingParties": ["one.example.com"], "operations": ["register"]}]
+    daemon = make_daemon(rules, tcti=software_tpm.tcti).start()
+    before = metrics(daemon)
+    assert before["countersign_grants", ()] == before["countersign_grants_made_total", ()] == 0
+    assert before["countersign_tpm_errors_total", ()] == before["countersign_tpm_queue_length", ()] == 0
+    grants = [create(daemon, "--rule", "job", "--uid", str(os.getuid())) for _ in range(2)]
+    ctap = connected(grants[0])
+    with ctap.device:
+        register(ctap, "one.example.com")
+        # One that could not be made is none.
+        assert admin(daemon, "grant", "create", "--rule", "job", "--uid", str(os.getuid()), "--pid", "999999999").returncode == 1
+        read = metrics(daemon)
+        assert (read["countersign_grants", ()], read["countersign_grants_made_total", ()]) == (2, 2)
+        assert read["countersign_connections", ()] == 1
+        # Every bucket holds those before it, and the last all of them; times are in seconds.
+        name = "countersign_request_duration_seconds"
+        buckets = {labels: value for (sample, labels), value in read.items() if sample == name + "_bucket"}
+        counts = [buckets[labels] for labels in sorted(buckets, key=lambda one: float(dict(one)["le"])) if ("command", "makeCredential") in labels]
+        assert counts == sorted(counts) and counts[-1] == read[name + "_count", (("command", "makeCredential"),)] == 1
+        assert 0 < read[name + "_sum", (("command", "makeCredential"),)] < 60
+        assert read["countersign_requests_total", (("command", "makeCredential"), ("result", "done"), ("rule", "job"))] == 1
+        assert admin(daemon, "grant", "revoke", grants[1]["id"]).returncode == 0
+        read = metrics(daemon)
+        assert (read["countersign_grants", ()], read["countersign_grants_made_total", ()]) == (1, 2)
+        software_tpm.stop()
+        assert status_of(lambda: register(ctap, "one.example.com")) == TPM_UNAVAILABLE
+        read = metrics(daemon)
+        assert read["countersign_tpm_errors_total", ()] >= 1 and read["countersign_tpm_up", ()] == 0
+        assert read["countersign_requests_total", (("command", "makeCredential"), ("result", "failed"), ("rule", "job"))] == 1
+
+
+def test_the_queue_for_the_tpm_is_measured(make_daemon):
+    """The TPM is held: what waits for it is counted, and what is with it is not."""
+    daemon = make_daemon().start()
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        register(ctap, "one.example.com", discoverable=True)
+    request = b"\x02" + cbor.encode({1: "one.example.com", 2: bytes(32)})
+    tpm = daemon.tpm_process()
+    os.kill(tpm, signal.SIGSTOP)
+    waiting = [FrameConnection(daemon.socket) for _ in range(4)]
+    try:
+        for one in waiting:
+            one.send(Command.CBOR, request)
+        eventually(lambda: metrics(daemon)["countersign_tpm_queue_length", ()] == 3, "three that wait")
+    finally:
+        os.kill(tpm, signal.SIGCONT)
+    for one in waiting:
+        assert one.receive_reply()[1][0] == 0
+        one.close()
+    assert metrics(daemon)["countersign_tpm_queue_length", ()] == 0
+
+
+def test_every_act_is_recorded(make_daemon, folder):
+    """What the operator changes stands in the log, with who did it; what the operator only reads does not."""
+    daemon = make_daemon().start()
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        account = register(ctap, "one.example.com", discoverable=True)
+    id, pin, other = account.id.hex(), folder / "pin", folder / "other"
+    for file, text in ((pin, "135790"), (other, "246801")):
+        file.write_text(text + "\n")
+        file.chmod(0o600)
+
+    def done(*words):
+        result = admin(daemon, *words)
+        assert result.returncode == 0, (words, result.stderr)
+        return result.stdout
+
+    def acts():
+        return [(one["operation"], one.get("detail")) for one in daemon.audit(own=True)]
+
+    for words in (["status"], ["metrics"], ["credential", "list"], ["credential", "show", id], ["pin", "status"], ["audit", "key"],
+                  ["grant", "list"], ["policy", "explain", "--pid", str(os.getpid()), "--rp-id", "one.example.com"]):
+        before = acts()
+        done(*words)
+        assert acts() == before, words
+    grant = ["--rule", "tests", "--uid", str(os.getuid())]
+    for words, wanted in [
+        (["credential", "rename", id, "--label", "a name"], [("manage", "credential.rename")]),
+        (["credential", "disable", id], [("manage", "credential.disable")]),
+        (["credential", "enable", id], [("manage", "credential.enable")]),
+        (["grant", "create", *grant], [("grant", "grant.create")]),
+        (["pin", "set", "--pin-file", str(pin)], [("manage", "pin.set")]),
+        (["pin", "change", "--pin-file", str(pin), "--new-pin-file", str(other)], [("manage", "pin.change")]),
+        (["credential", "delete", "--yes", id], [("manage", "credential.delete")]),
+        (["grant", "revoke", None], [("grant", "grant.end")]),
+    ]:
+        made = acts()
+        if words[-1] is None:
+            words[-1] = json.loads(done("grant", "list", "--json"))["grants"][0]["id"]
+        done(*words)
+        new = daemon.audit(own=True)[len(made) :]
+        assert [(one["operation"], one.get("detail")) for one in new] == wanted, (words, new)
+        assert all(one["uid"] == os.getuid() and one["outcome"] in ("allowed", "done") for one in new), new
 
 
 def creation(user, exclude=()):

@@ -30,6 +30,7 @@ from harness import (
     sha256,
     status_of,
 )
+from test_grants import job_group  # noqa: F401
 from test_policy import DENIED, control_group, needs_root, removed, rule, tries  # noqa: F401
 
 BOTH = ["register", "authenticate"]
@@ -126,12 +127,23 @@ def test_a_grant_after_its_end(make_daemon):
     os.close(folder)
 
 
-def test_a_signature_in_progress_does_not_leave(make_daemon):
-    """The TPM is held in the middle of it, the grant is revoked, and the TPM goes on."""
+ENDS = {"revoked": "revoked by uid", "time": "its time is over", "process": "process", "control group": "control group"}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_signature_in_progress_does_not_leave(make_daemon, request, end):
+    """The TPM is held in the middle of it, the grant ends, and the TPM goes on."""
     daemon = make_daemon(deploy()).start()
-    grant = create(daemon, "--rule", "deploy", *me())
-    ctap = connected(grant)
-    register(ctap, "deploy.example.com", discoverable=True)
+    earlier = connected(create(daemon, "--rule", "deploy", *me()))
+    register(earlier, "deploy.example.com", discoverable=True)
+    earlier.device.close()
+    place = request.getfixturevalue("job_group") if end == "control group" else None
+    job = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    limits = {"time": ["--ttl", "5s"], "process": ["--pid", str(job.pid)]}
+    if place:
+        (place / "cgroup.procs").write_text(str(job.pid))
+        limits[end] = ["--cgroup", f"/{place.name}"]
+    grant = create(daemon, "--rule", "deploy", *me(), *limits.get(end, []))
     request = b"\x02" + cbor.encode({1: "deploy.example.com", 2: bytes(32)})
     connection = FrameConnection(grant["socket"])
     tpm = daemon.tpm_process()
@@ -141,9 +153,17 @@ def test_a_signature_in_progress_does_not_leave(make_daemon):
         # It is with the TPM: its record is on the disk, and keepalives come.
         allowed = lambda: [one for one in daemon.audit() if one["operation"] == "authenticate" and one["outcome"] == "allowed"]  # noqa: E731
         eventually(allowed, "the record of the signature")
-        assert admin(daemon, "revoke", grant["id"]).returncode == 0
+        if end == "revoked":
+            assert admin(daemon, "revoke", grant["id"]).returncode == 0
+        elif end != "time":
+            job.communicate(b"\n")
+        ended = lambda: [one for one in daemon.audit(own=True) if one.get("detail") == "grant.end"]  # noqa: E731
+        eventually(ended, "the end of the grant")
+        assert ENDS[end] in ended()[-1]["reason"]
     finally:
         os.kill(tpm, signal.SIGCONT)
+        if job.poll() is None:
+            job.communicate(b"\n")
     received = b""
     connection.socket.settimeout(20)
     while data := connection.socket.recv(4096):

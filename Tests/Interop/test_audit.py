@@ -1,11 +1,13 @@
 """The audit log of the release daemon: what is in it, that nobody can change it unseen, and that `countersign audit` says
 where. The chain is also checked with jq, sha256sum and openssl alone, as the manual page shows it."""
 
+import datetime
 import hashlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -13,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import authenticate, copy_folder, ctap2, eventually, register
+from grants import connected, create
+from harness import authenticate, copy_folder, ctap2, eventually, register, status_of
 from test_crashes import Load, await_moment
 
 RP = "audit.example.com"
@@ -85,6 +88,41 @@ def test_what_is_recorded(make_daemon):
     assert [record["operation"] for record in records[-2:]] == ["stop", "log.head"]
     signed = [record for record in records if record["operation"] in ("register", "authenticate")]
     assert len(signed) == 2 and all(0 < record["latency"] < 60_000_000 for record in signed), signed
+
+
+def test_every_field_of_an_assertion(make_daemon):
+    """What the log says of one assertion is what caller, grant, relying party and answer were, and nothing else."""
+    job = {"name": "job", "callers": [{"grant": True}], "relyingParties": [RP], "operations": ["register", "authenticate"]}
+    daemon = make_daemon([job]).start()
+    grant = create(daemon, "--rule", "job", "--uid", str(os.getuid()), "--claim", "ref=main", "--claim", "repository=org/app")
+    challenge = os.urandom(32)
+    ctap = connected(grant)
+    with ctap.device:
+        account = register(ctap, RP)
+        began = time.time()
+        answer = authenticate(ctap, account, challenge)
+        refused = os.urandom(32)
+        assert status_of(lambda: ctap.get_assertion("other.example.com", refused)) == 0x27
+    record, refusal = daemon.audit()[-2:]
+    written = datetime.datetime.fromisoformat(record.pop("time")).timestamp()
+    assert abs(written - began) < 60
+    assert 0 < record.pop("latency") < 60_000_000
+    last = {name: record.pop(name) for name in ("seq", "previous")}
+    lines = daemon.audit_log.read_bytes().splitlines(keepends=True)
+    assert last == {"seq": len(lines) - 1, "previous": hashlib.sha256(lines[-3]).hexdigest()}
+    # Whoever runs these tests may be in a unit, or not.
+    caller = {"uid": os.getuid(), "gid": os.getgid(), "pid": os.getpid(), **({"unit": record["unit"]} if "unit" in record else {})}
+    assert record.pop("connection") > 0
+    assert record == {
+        **caller, "outcome": "allowed", "operation": "authenticate", "rule": "job", "grant": grant["id"],
+        "claims": {"ref": "main", "repository": "org/app"}, "rpId": RP, "credentialId": account.id.hex(),
+        "userHandleHash": hashlib.sha256(account.user["id"]).hexdigest(), "flags": int(answer.auth_data.flags),
+        "signCount": answer.auth_data.counter, "clientDataHash": challenge.hex(),
+    }
+    # Of a refusal, what was asked and what the caller was told; never a rule that did not decide.
+    assert refusal["outcome"] == "refused" and refusal["result"] == "CTAP2_ERR_OPERATION_DENIED", refusal
+    assert refusal["rpId"] == "other.example.com" and refusal["grant"] == grant["id"] and refusal["reason"]
+    assert "rule" not in refusal and "credentialId" not in refusal and refusal["latency"] > 0
 
 
 def test_the_chain_is_verified(make_daemon):
@@ -231,8 +269,9 @@ def test_a_forged_log_is_not_signed_as_if_it_were_the_daemons(make_daemon):
 
 def test_killed_under_load(make_daemon, randomness):
     """Every signature that any client received is in the log, and the chain is whole."""
-    daemon = make_daemon().start()
-    configure_audit(daemon, signAfterRecords=20, signAfterSeconds=1)
+    daemon = make_daemon()
+    configure_audit(daemon, signAfterRecords=5, signAfterSeconds=1)
+    daemon.start()
     accounts, signatures = [], []
     torn = 0
     for _ in range(ROUNDS):
@@ -249,6 +288,8 @@ def test_killed_under_load(make_daemon, randomness):
     logged = {r["clientDataHash"]: r["signCount"] for r in daemon.audit() if r["outcome"] == "allowed"}
     for challenge, counter in signatures:
         assert logged.get(challenge.hex()) == counter, "a signature that the audit log does not have"
+    # Every life ended by a kill: what is signed was signed while it ran.
+    assert report["signatures"] > 0, report
     print(f"{ROUNDS} kills, {len(signatures)} signatures received, {report['records']} records, {torn} torn lines")
 
 
@@ -270,6 +311,38 @@ def test_rotation_keeps_the_chain(make_daemon):
     files = report["files"]
     report = verify(daemon, *files[:1], *files[2:], status=7)
     assert "cut out" in {kind for kind, _ in tampering(report)}
+
+
+# In a mount namespace of its own, the second word is the folder of the journal's socket.
+JOURNAL = 'mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal && mount --bind "$0" /run/systemd/journal && exec "$@"'
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root to mount")
+@pytest.mark.parametrize("wanted", [True, False])
+def test_copies_go_to_the_journal(make_daemon, folder, wanted):
+    """What journald's socket gets, on the daemon; nothing where the configuration says so."""
+    place = folder / "journal"
+    place.mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(place / "socket"))
+        journal.settimeout(20)
+        daemon = make_daemon(wrapper=["unshare", "--mount", "sh", "-c", JOURNAL, str(place)])
+        if not wanted:
+            configure_audit(daemon, journal=False)
+        daemon.start()
+        account = work(daemon, 1)
+        records = daemon.audit(own=True)
+        assert [one["operation"] for one in records] == ["start", "register", "authenticate"]
+        if not wanted:
+            journal.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                journal.recv(65536)
+            return
+        for record in records:
+            fields = dict(line.split("=", 1) for line in journal.recv(65536).decode().splitlines())
+            assert fields["SYSLOG_IDENTIFIER"] == "countersignd" and fields["COUNTERSIGN_TIME"] == record["time"]
+            assert fields["COUNTERSIGN_OPERATION"] == record["operation"] and fields["COUNTERSIGN_OUTCOME"] == record["outcome"]
+        assert fields["COUNTERSIGN_RPID"] == RP and account.id.hex() in fields.values()
 
 
 def test_show(make_daemon):

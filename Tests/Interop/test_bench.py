@@ -67,6 +67,17 @@ def test_a_short_run(programs, folder):
         assert store["resident"]["median"] > 1_000_000 and store["ready"]["median"] > 0
     assert result["stores"][0]["latencyOverSmallest"]["median"] == 1
     assert len(result["costs"]) == 2
+    engine = result["engine"]
+    assert len(engine["costs"]) == 4 and engine["diskP50"]["median"] > 0
+    for cost in engine["costs"]:
+        assert cost["latency"]["least"] > 0 and cost["throughput"]["least"] > 0, cost
+    own, slow = engine["groupCommits"]
+    for commit in (own, slow):
+        assert commit["recordsPerSynchronization"]["median"] >= commit["recordsPerSynchronizationAlone"]["median"] == 1
+        assert commit["perSecond"]["least"] > 0 and commit["perSecondAlone"]["least"] > 0
+    # One in 5 ms at most, and several of 16 clients.
+    assert slow["perSecondAlone"]["median"] <= 200 and slow["recordsPerSynchronization"]["median"] > 2
+    assert slow["throughputOverAlone"]["median"] > 2
 
     text = (documents / "performance.md").read_text()
     assert "too short to quote" in text and "](performance.svg)" in text

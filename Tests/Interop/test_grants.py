@@ -19,7 +19,7 @@ from fido2 import cbor
 from grants import Issuer, admin, as_user, base64url, bound, connected, create, grants
 from harness import authenticate, ctap2, eventually, register, sha256, status_of
 from namespaces import NEW_MOUNTS, as_mapped_root, unshare
-from test_policy import DENIED, needs_root, rule
+from test_policy import DENIED, needs_root, removed, rule
 
 BOTH = ["register", "authenticate"]
 JOB = 61_000
@@ -244,8 +244,9 @@ def unified():
     return None
 
 
-@needs_root
-def test_it_ends_with_its_control_group(make_daemon):
+@pytest.fixture
+def job_group():
+    """A control group of version 2 for a job, directly below the root."""
     root = unified()
     if root is None:
         pytest.skip("no control groups of version 2 here")
@@ -254,31 +255,26 @@ def test_it_ends_with_its_control_group(make_daemon):
         place.mkdir()
     except OSError as error:
         pytest.skip(f"this user may not make control groups: {error}")
-    try:
-        daemon = make_daemon(rules()).start()
-        empty = admin(daemon, "create", "--rule", "deploy", *me(), "--cgroup", f"/{place.name}")
-        assert empty.returncode == 1 and "empty already" in empty.stderr
-        jobs = [subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for _ in range(2)]
-        for job in jobs:
-            (place / "cgroup.procs").write_text(str(job.pid))
-        grant = create(daemon, "--rule", "deploy", *me(), "--cgroup", f"/{place.name}")
-        connection = opened(grant)
-        jobs[0].communicate(b"\n")
-        # One is left.
-        assert not select.select([connection], [], [], 0.2)[0]
-        jobs[1].communicate(b"\n")
-        assert is_closed(connection)
-        eventually(lambda: gone(grant), "the end of its folder")
-    finally:
-        eventually(lambda: removed_folder(place), "the control group to be empty")
+    yield place
+    eventually(lambda: removed(place), "the control group to be empty")
 
 
-def removed_folder(place):
-    try:
-        place.rmdir()
-    except OSError:
-        return False
-    return True
+@needs_root
+def test_it_ends_with_its_control_group(make_daemon, job_group):
+    daemon = make_daemon(rules()).start()
+    empty = admin(daemon, "create", "--rule", "deploy", *me(), "--cgroup", f"/{job_group.name}")
+    assert empty.returncode == 1 and "empty already" in empty.stderr
+    jobs = [subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for _ in range(2)]
+    for job in jobs:
+        (job_group / "cgroup.procs").write_text(str(job.pid))
+    grant = create(daemon, "--rule", "deploy", *me(), "--cgroup", f"/{job_group.name}")
+    connection = opened(grant)
+    jobs[0].communicate(b"\n")
+    # One is left.
+    assert not select.select([connection], [], [], 0.2)[0]
+    jobs[1].communicate(b"\n")
+    assert is_closed(connection)
+    eventually(lambda: gone(grant), "the end of its folder")
 
 
 def test_it_ends_with_the_daemon(make_daemon):

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import statistics
 import struct
@@ -431,10 +432,11 @@ def test_daemon_away_and_back(make_daemon, folder, rp_id):
         channel = port.open()
         assert port.call(channel, Command.CBOR, GET_INFO) == error(0x7F)
         assert port.call(channel, Command.PING, b"x") == (Command.PING, b"x"), "the device stays"
-        line = bridge.errors().splitlines()[-1]
-        assert line.startswith("countersign-hid: warning: request not relayed: connect ")
-        assert line.endswith(": start countersignd, put this service's user into the group of its socket, or name the "
-                             "socket with --socket")
+        # Lines are written by a thread of their own, beside the answer.
+        lines = eventually(lambda: re.findall("^.*request not relayed.*\n", bridge.errors(), re.MULTILINE), "a warning")
+        assert lines[-1].startswith("countersign-hid: warning: request not relayed: connect ")
+        assert lines[-1].endswith(": start countersignd, put this service's user into the group of its socket, or name the "
+                                  "socket with --socket\n")
         daemon.start()
         assert port.call(channel, Command.CBOR, GET_INFO)[1][0] == 0
         daemon.stop()

@@ -6,6 +6,8 @@ import stat
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Path below DESTDIR, and mode.
@@ -80,6 +82,15 @@ def test_the_installed_tree(programs, folder):
     assert all(stat.S_IMODE(one.stat().st_mode) == 0o755 for one in place.rglob("*") if one.is_dir())
     service = (place / "usr/local/lib/systemd/system/countersignd.service").read_text()
     assert "ExecStart=/usr/local/sbin/countersignd\n" in service
+
+
+@pytest.mark.parametrize("program", ["countersignd", "countersign-hid"])
+def test_the_manual_names_every_option(programs, program):
+    help = subprocess.run([programs / program, "--help"], capture_output=True, text=True, check=True).stdout
+    options = set(re.findall(r"^ +(?:-h, )?--([a-z-]+)", help, re.MULTILINE))
+    page = (ROOT / "man" / f"{program}.8").read_text()
+    items = " ".join(line for line in page.splitlines() if line.startswith(".It Fl "))
+    assert len(options) >= 5 and options == set(re.findall(r" -([a-z][a-z-]+)", items))
 
 
 def test_what_is_installed_runs_alone(programs, folder):

@@ -10,7 +10,18 @@ import time
 
 from fido2 import cbor
 
-from harness import ES256, Closed, Command, FrameConnection, SocketDevice, authenticate, ctap2, encoded_frame, register
+from harness import (
+    DEFAULT_RULES,
+    ES256,
+    Closed,
+    Command,
+    FrameConnection,
+    SocketDevice,
+    authenticate,
+    ctap2,
+    encoded_frame,
+    register,
+)
 from test_crashes import logged_signatures
 from test_frames import make_credential
 
@@ -82,14 +93,18 @@ def check(daemon, clients: Clients) -> None:
         assert logged.get(challenge.hex()) == counter, "a signature that the audit log does not have"
 
 
+def registered(daemon) -> list:
+    """Accounts to sign with."""
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        return [register(ctap, RP) for _ in range(3)]
+
+
 def test_restarts_under_load(make_daemon, randomness):
     daemon = make_daemon()
     daemon.activate()
     daemon.start()
-    ctap = ctap2(daemon.socket)
-    with ctap.device:
-        accounts = [register(ctap, RP) for _ in range(3)]
-    clients = Clients(daemon, accounts, randomness)
+    clients = Clients(daemon, registered(daemon), randomness)
     try:
         for _ in range(5):
             clients.await_signatures(randomness.randrange(1, 40))
@@ -149,16 +164,13 @@ def test_the_end_comes_between_requests_and_answers(make_daemon):
     print(f"{answered} of 40 answered")
 
 
-def test_reloads_under_load(make_daemon, randomness):
-    """A reload disturbs nobody: not one connection closes, not one request fails."""
-    daemon = make_daemon().start()
-    ctap = ctap2(daemon.socket)
-    with ctap.device:
-        accounts = [register(ctap, RP) for _ in range(3)]
-    clients = Clients(daemon, accounts, randomness)
+def reload_under_load(daemon, randomness, rounds, change=lambda number: None):
+    """Not one connection closes, not one request fails."""
+    clients = Clients(daemon, registered(daemon), randomness)
     try:
-        for _ in range(20):
+        for number in range(rounds):
             clients.await_signatures(randomness.randrange(1, 10))
+            change(number)
             daemon.process.send_signal(signal.SIGHUP)
             assert daemon.await_notification("RELOADING=1") and daemon.await_notification("READY=1")
         clients.await_signatures(10)
@@ -166,6 +178,28 @@ def test_reloads_under_load(make_daemon, randomness):
         clients.end()
     assert clients.closed == 0
     check(daemon, clients)
+
+
+def test_reloads_under_load(make_daemon, randomness):
+    """A reload disturbs nobody."""
+    reload_under_load(make_daemon().start(), randomness, 20)
+
+
+def test_a_reload_is_whole(make_daemon, randomness):
+    """Two sets of rules in turn: each request is judged by one of them, never by neither and never by parts."""
+    # All rules of a set together let sign: a wide one that refuses, and a narrow one.
+    sets = [
+        [
+            {**DEFAULT_RULES[0], "name": f"wide {name}", "relyingParties": ["*"], "requireGrant": True},
+            {**DEFAULT_RULES[0], "name": f"narrow {name}", "relyingParties": [RP]},
+        ]
+        for name in "ab"
+    ]
+    daemon = make_daemon(sets[0]).start()
+    reload_under_load(daemon, randomness, 30, lambda number: daemon.configure(sets[(number + 1) % 2]))
+    records = [one for one in daemon.audit() if one["operation"] == "authenticate"]
+    assert {one["outcome"] for one in records} == {"allowed"}, [one for one in records if one["outcome"] != "allowed"][:3]
+    assert {one["rule"] for one in records} == {"narrow a", "narrow b"}
 
 
 def test_a_client_that_does_not_read_delays_no_restart(make_daemon):

@@ -51,7 +51,7 @@ def test_what_is_imported_is_listed_and_nothing_else(swift):
 def test_an_import_of_another_wing_does_not_build(swift, folder):
     makefile = (ROOT / "Makefile").read_text()
     checks = re.search(r"^CHECKS := (.+)$", makefile, re.MULTILINE).group(1).split()
-    builds = re.findall(r"^\t@?\$\(SWIFT\) build (.*)$", makefile, re.MULTILINE)
+    builds = re.findall(r"^\t@?\$\(SWIFTPM\) build (.*)$", makefile, re.MULTILINE)
     assert len(builds) >= 3 and all("$(CHECKS)" in one for one in builds)
     for room in ("East", "West"):
         (folder / "Sources" / room).mkdir(parents=True)

@@ -25,10 +25,11 @@ from harness import (
     sha256,
     status_of,
 )
-from namespaces import NEW_USERS, as_mapped_root, make_dumpable, unshare
+from namespaces import NEW_USERS, as_mapped_root, make_dumpable, mapped, unshare
 from test_policy import DENIED, control_group, needs_root, removed, rule, tries  # noqa: F401
 
 CONTAINER = "0123456789abcdef" * 4
+JOB_GROUP = 61_007
 
 
 @needs_root
@@ -200,6 +201,47 @@ def test_the_unprivileged_namespace_of_a_user_changes_nothing(make_daemon):
 
     assert inside("nobody.example.com") == 0
     assert inside("root.example.com") == DENIED
+
+
+@needs_root
+def test_who_is_not_mapped_is_nobody(make_daemon):
+    """A daemon in a user namespace of its own sees whom it does not know as the overflow user, whom no rule names."""
+    first = 2_000_000
+    # Its own numbers: 7 in there is `first` + 7 out here.
+    daemon = make_daemon(
+        [rule("seven", ["seven.example.com"], ["register"], [{"user": 7}]), rule("root", ["root.example.com"], ["register"], [{"user": 0}])],
+        wrapper=mapped(first),
+    )
+    for path in [daemon.folder, daemon.state, daemon.tpm_state, daemon.configuration]:
+        os.chown(path, first, first)
+    daemon.start()
+    daemon.socket.chmod(0o666)
+    assert tries(daemon, "seven.example.com", user=first + 7, group=first + 7) == 0
+    for user in (7, first + 1000):
+        assert tries(daemon, "seven.example.com", user=user, group=user) == DENIED
+        assert daemon.audit()[-1]["uid"] == int(Path("/proc/sys/kernel/overflowuid").read_text())
+    # The host's root is nobody in there, too.
+    assert tries(daemon, "root.example.com") == DENIED
+    assert tries(daemon, "root.example.com", user=first, group=first) == 0
+
+
+def test_a_digest_is_read_once_a_rule_asks(make_daemon, programs, folder):
+    """Executables are read for rules that want their digest, those of a reload included."""
+    program = folder / "deploy"
+    shutil.copy(programs / "countersign", program)
+    digest = hashlib.sha256(program.read_bytes()).hexdigest()
+    open_to_all = rule("user", ["user.example.com"], ["register"])
+    daemon = make_daemon([open_to_all]).start()
+    assert run_as(program, daemon, "user.example.com") == 0
+    assert run_as(program, daemon, "digest.example.com") == 3
+    daemon.configure([open_to_all, rule("digest", ["digest.example.com"], ["register"], [{"executableSHA256": digest}])])
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "configuration read again" in daemon.errors(), "the reload")
+    assert run_as(program, daemon, "digest.example.com") == 0
+    other = folder / "other"
+    other.write_bytes(program.read_bytes() + b"\0")
+    other.chmod(0o755)
+    assert run_as(other, daemon, "digest.example.com") == 3
 
 
 def test_the_most_specific_rule_decides(make_daemon):
@@ -465,6 +507,40 @@ def test_policy_explain(programs, folder):
     assert (code, answer["rule"]) == (0, "granted")
     text = policy(programs, "explain", "--config", str(file), "--user", "1", "--rp-id", "a.example.com")
     assert text.returncode == 3 and text.stdout.startswith("decision")
+
+
+@needs_root
+def test_policy_explain_looks_at_a_live_process(make_daemon, programs, folder, control_group):  # noqa: F811
+    """All that rules can ask of it is asked of the kernel: user, groups, unit, slice, executable and its digest."""
+    program = folder / "sleeper"
+    shutil.copy("/bin/sleep", program)
+    digest = hashlib.sha256(program.read_bytes()).hexdigest()
+    unit = "countersign-live.service"
+    rules = [
+        rule(name, [f"{name}.example.com"], ["authenticate"], [pattern])
+        for name, pattern in {
+            "unit": {"unit": unit}, "slice": {"slice": "countersign-test.slice"}, "group": {"group": JOB_GROUP},
+            "path": {"executable": str(program)}, "digest": {"executableSHA256": digest}, "other": {"unit": "countersign-x.service"},
+        }.items()
+    ]
+    daemon = make_daemon(rules).start()
+    place = control_group(f"countersign-test.slice/{unit}")
+    process = subprocess.Popen([str(program), "600"], group=JOB_GROUP)
+    try:
+        (place / "cgroup.procs").write_text(str(process.pid))
+        for name in ("unit", "slice", "group", "path", "digest", "other"):
+            done = policy(
+                programs, "explain", "--admin-socket", str(daemon.admin_socket), "--json", "--pid", str(process.pid),
+                "--rp-id", f"{name}.example.com",
+            )
+            answer = json.loads(done.stdout)
+            expected = (3, None) if name == "other" else (0, name)
+            assert (done.returncode, answer.get("rule")) == expected, (name, done)
+            why = {finding["name"]: finding["why"] for finding in answer["rules"]}
+            assert why["other"] == f'callers[0].unit: the caller\'s is "{unit}"'
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_policy_explain_asks_the_daemon(make_daemon, programs):

@@ -146,6 +146,21 @@ def test_what_only_the_reader_sees(programs, folder, document):
     assert not loads(programs, folder, document)[0]
 
 
+def keys(schema, path=""):
+    """Key paths of a part of the schema that have no keys of their own below."""
+    for name, value in schema.get("properties", {}).items():
+        yield from keys(value, f"{path}{name}.") if "properties" in value else [path + name]
+
+
+def test_the_manual_names_every_key():
+    page = (ROOT / "man" / "countersign.json.5").read_text()
+    items = {one for line in page.splitlines() if line.startswith(".It Ic ") for one in line[7:].replace(",", " ").split()}
+    wanted = {*keys(SCHEMA), *keys(SCHEMA["$defs"]["rule"]), *keys(SCHEMA["$defs"]["caller"])} - {"$schema"}
+    # A rate is described as one.
+    assert len(wanted) > 45 and wanted - items == {"rate.perMinute", "rate.burst"}
+    assert ".It Ic rate\n" in page and "perMinute" in page and "burst" in page
+
+
 def test_the_installed_example():
     example = json5.loads((ROOT / "systemd" / "countersign.json").read_text())
     assert Draft202012Validator(SCHEMA).is_valid(example)

@@ -31,11 +31,24 @@ import Testing
     for _ in 0..<10_000 { queue.remove(queue.add(at: 5) {}.0) }
     #expect(queue.weight <= 65)
   }
+
+  @Test func nobodyWakesForARemovedTimer() {
+    var queue = TimerQueue()
+    let first = queue.add(at: 5_000_000) {}.0
+    let second = queue.add(at: 9_000_000) {}.0
+    #expect(queue.milliseconds(from: 1_000_000) == 5)
+    queue.remove(first)
+    #expect(queue.milliseconds(from: 1_000_000) == 9)
+    #expect(queue.milliseconds(from: 9_000_000) == 0)
+    queue.remove(second)
+    #expect(queue.milliseconds(from: 1_000_000) == -1 && queue.weight == 0)
+  }
 }
 
 @Suite(.timeLimit(.minutes(1))) struct EventLoopTests {
   private actor Resident {
     let loop: EventLoop
+    private var isOver = false
 
     init(_ loop: EventLoop) {
       self.loop = loop
@@ -44,6 +57,13 @@ import Testing
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
 
     func isOnLoop() -> Bool { loop.isCurrent }
+
+    /// Queues one job after the other on the loop.
+    func spin() async {
+      while !isOver { await Task.yield() }
+    }
+
+    func end() { isOver = true }
   }
 
   @Test func actorsRunOnIt() async throws {
@@ -55,6 +75,33 @@ import Testing
       loop.after(nanoseconds: 0) { continuation.resume(returning: resident.assumeIsolated { $0.loop.isCurrent }) }
     }
     #expect(entered, "callbacks enter actors of the loop")
+    loop.stop()
+  }
+
+  /// Whoever brings something wakes a loop that sleeps, and one that is about to.
+  @Test func nothingIsForgottenOnTheWayToSleep() async throws {
+    let loop = try EventLoop(name: "test loop")
+    let resident = Resident(loop)
+    await withTaskGroup(of: Void.self) { group in
+      for _ in 0..<4 {
+        group.addTask {
+          for _ in 0..<2000 {
+            #expect(await resident.isOnLoop())
+            await withCheckedContinuation { continuation in loop.nextRound { continuation.resume() } }
+            await withCheckedContinuation { continuation in loop.after(nanoseconds: 0) { continuation.resume() } }
+          }
+        }
+      }
+    }
+    loop.stop()
+  }
+
+  /// A job that makes another one each time does not keep descriptors and timers from their turn.
+  @Test func jobsDoNotKeepOthersWaiting() async throws {
+    let loop = try EventLoop(name: "test loop")
+    let resident = Resident(loop)
+    loop.after(nanoseconds: 1_000_000) { resident.assumeIsolated { $0.end() } }
+    await resident.spin()
     loop.stop()
   }
 

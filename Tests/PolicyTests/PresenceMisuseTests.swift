@@ -51,6 +51,7 @@ struct PresenceMisuseTests {
         func bindsClaims(_ caller: Caller) -> Bool { false }
         var offersEnterpriseAttestation: Bool { false }
         func explain(_ inquiry: Inquiry, at moment: Moment) -> Explanation { fatalError() }
+        func doubts(of grant: Grant, from start: Int64, until end: Int64) -> [String] { [] }
         var ruleNames: Set<String> { [] }
         func foresee(_ inquiry: Inquiry) throws(Refusal) -> Prospect { throw Refusal(reason: "") }
         func judge(_ inquiry: Inquiry) throws(Refusal) -> Verdict {

@@ -243,7 +243,8 @@ import WebAuthn
 
   @Test func aTPMThatIsNotThereIsAClearError() async throws {
     for (tcti, part) in [
-      ("device:/dev/does-not-exist", "cannot be opened"), ("swtpm:path=/does/not/exist", "cannot be opened"),
+      ("device:/dev/does-not-exist", "there is no /dev/does-not-exist: turn the TPM on in the firmware's settings"),
+      ("device:/dev/null", "check that it is a TPM 2.0"), ("swtpm:path=/does/not/exist", "cannot be opened"),
       ("nonsense:x", "cannot be opened"), ("", "no TPM is named"),
     ] {
       let error = await #expect(throws: KeyStoreError.self) {

@@ -37,4 +37,18 @@ package final class TestKey: @unchecked Sendable {
     precondition(count > 0, "OpenSSL signs")
     return Array(signature.prefix(count))
   }
+
+  /// Signs as a JWS does (RFC 7518 section 3): with a P-256 key r and s, 32 bytes each.
+  package func signJWS(_ message: [UInt8]) -> [UInt8] {
+    let signature = sign(message)
+    guard case .es256 = publicKey else { return signature }
+    // A DER ECDSA-Sig-Value of less than 128 bytes: one byte of tag and one of length before each.
+    func number(_ start: Int) -> (value: [UInt8], end: Int) {
+      let count = Int(signature[start + 1])
+      let digits = Array(signature[(start + 2)..<(start + 2 + count)].drop { $0 == 0 })
+      return ([UInt8](repeating: 0, count: 32 - digits.count) + digits, start + 2 + count)
+    }
+    let r = number(2)
+    return r.value + number(r.end).value
+  }
 }

@@ -28,7 +28,7 @@ def tool(name: str) -> str:
 
 
 def build() -> None:
-    command = [SWIFT, "build", "-c", "release", "--scratch-path", str(BUILD), "--product", "countersign-fuzz"]
+    command = [ROOT / "Tests" / "Tools" / "swiftpm.sh", "build", "-c", "release", "--scratch-path", str(BUILD), "--product", "countersign-fuzz"]
     subprocess.run(command, cwd=ROOT, env={**os.environ, "COUNTERSIGN_FUZZ": "1"}, check=True)
 
 

@@ -68,6 +68,43 @@ def response() -> list[bytes]:
     return [bytes([place]) + messages[name] for name, place in places.items()] + [b"\x04\x00", b"\x01\x2e", b"\x03\x00"]
 
 
+def bound() -> list[bytes]:
+    assertion = b"\xa1\x01\x6bexample.org"
+    origin = b"\x73https://example.org"
+    # The getAssertion of the messages, without its command and its clientDataHash, is what a job may say.
+    listed = b"\xa3\x01\x6bexample.org\x03\x81\xa2\x62id\x41\x01\x64type\x6apublic-key\x05\xa1\x62up\xf5"
+    extended = b"\xa2\x01\x6bexample.org\x04" + fixtures()["assertionExtensions"]
+    start = b"\xa3\x01\x58\x20" + HASH + b"\x02" + origin + b"\x03"
+    own = b"\xa2\x01\x6bexample.org\x02\x58\x20" + HASH
+    answer = b"\x00\xa3\x01\x42{}\x02\x42{}\x03" + fixtures()["assertion"][1:]
+    return [*(start + one for one in (assertion, listed, extended, own)), b"\xa1\x01\x40", answer, b"\x2e"]
+
+
+def tokens() -> list[bytes]:
+    # RFC 7515, appendices A.2 and A.3.
+    payload = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+    rsa = "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZ"
+    rsa += "cAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-e"
+    rsa += "OkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"
+    ec = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+    names = {"iss": "joe", "aud": "countersign", "exp": 1_750_000_300, "iat": 1_750_000_000, "nbf": 1_750_000_000}
+    github = {**names, "iss": "https://token.example.com", "repository": "org/app", "ref": "refs/heads/main", "run_id": "17"}
+    gitlab = {**names, "aud": ["x", "countersign"], "project_path": "a/b", "pipeline_id": 90, "environment_protected": False}
+    coordinate = "A" * 43
+    keys = [
+        {"kty": "RSA", "kid": "r", "n": "A" * 342, "e": "AQAB", "alg": "RS256", "use": "sig"},
+        {"kty": "EC", "kid": "e", "crv": "P-256", "x": coordinate, "y": coordinate, "alg": "ES256"}, {"kty": "oct", "k": "AA"},
+    ]
+    header = b'{"alg":"ES256","kid":"e"}'
+    return [
+        b"\0" + compact({"keys": keys}), b"\0" + compact({"keys": keys[1:]}), b"\0" + compact({"keys": [{**keys[1], "use": "enc"}]}),
+        b"\1" + f"eyJhbGciOiJSUzI1NiJ9.{payload}.{rsa}".encode(), b"\1" + f"eyJhbGciOiJFUzI1NiJ9.{payload}.{ec}".encode(),
+        b"\1" + f"eyJhbGciOiJub25lIn0.{payload}.".encode(),
+        *(b"\2" + header + b"\0" + compact(claims) for claims in (names, github, gitlab, {**names, "exp": 1_750_000_300.5})),
+        b'\2{"alg":"none"}\0' + compact(names), b'\2{"alg":"ES256","crit":["b64"]}\0' + compact(names),
+    ]
+
+
 def u2f() -> list[bytes]:
     register = HASH + HASH
     authenticate = register + b"\x10" + HASH[:16]
@@ -452,6 +489,8 @@ TARGETS = {
     "cbor": cbor,
     "request": request,
     "response": response,
+    "bound": bound,
+    "tokens": tokens,
     "u2f": u2f,
     "pin": pin,
     "frames": frames,

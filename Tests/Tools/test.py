@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SWIFT = os.environ.get("SWIFT", "swift")
+SWIFTPM = str(ROOT / "Tests" / "Tools" / "swiftpm.sh")
 CHECKS = ["--explicit-target-dependency-import-check", "error"]
 RESULTS = ROOT / ".build" / "results"
 
@@ -76,7 +76,7 @@ def run(command: list[str], **environment: str) -> tuple[int, str]:
 
 def swift_tests(options: list[str], groups: list[list[str]] = [[]], **environment: str) -> Outcome:
     """Builds the Swift tests once and runs them, group after group."""
-    status, _ = run([SWIFT, "build", "--build-tests", *CHECKS, *options])
+    status, _ = run([SWIFTPM, "build", "--build-tests", *CHECKS, *options])
     if status != 0:
         return Outcome.failure("does not build")
     outcomes = [swift_group([*options, *group], **environment) for group in groups]
@@ -87,7 +87,7 @@ def swift_tests(options: list[str], groups: list[list[str]] = [[]], **environmen
 
 def swift_group(options: list[str], **environment: str) -> Outcome:
     """Runs built tests, and reads Swift Testing's own closing line."""
-    status, output = run([SWIFT, "test", "--skip-build", "--disable-xctest", *options], **environment)
+    status, output = run([SWIFTPM, "test", "--skip-build", "--disable-xctest", *options], **environment)
     closing = re.findall(r"Test run with (\d+) tests?\b.*\b(passed|failed) after", output)
     if not closing:
         return Outcome.failure(f"ended without a result (exit status {status})")

@@ -34,6 +34,28 @@ import Testing
     #expect(!exists(path))
   }
 
+  /// The operator's, where it stands in a folder of its own.
+  @Test func aLinkGoesWithItsSocket() throws {
+    let folder = TemporaryDirectory()
+    let (path, link) = (folder.path("s"), folder.path("l"))
+    do {
+      let listener = try Listener(path: path, mode: 0o600, link: link)
+      #expect(target(ofLink: link) == path)
+      #expect(try UnixSocket.isListening(at: link))
+      _ = listener
+    }
+    #expect(!exists(path) && target(ofLink: link) == nil)
+    do {
+      let listener = try Listener(path: path, mode: 0o600, link: link)
+      // Another daemon's.
+      try replaceWithLink(at: link, to: folder.path("other"))
+      _ = listener
+    }
+    #expect(target(ofLink: link) == folder.path("other"))
+    #expect(throws: ListenerError.self) { _ = try Listener(path: path, mode: 0o600, link: folder.path("none/l")) }
+    #expect(!exists(path))
+  }
+
   @Test func staleSocketsAreReplaced() throws {
     let folder = TemporaryDirectory()
     let path = folder.path("s")

@@ -45,8 +45,6 @@ int cs_unix_connect(const char *path, int packets, int nonblocking);
 int cs_unix_bind(const char *path, int packets, mode_t mode);
 /// accept4(2), the new socket non-blocking.
 int cs_accept(int listener);
-/// send(2) that never raises SIGPIPE.
-ssize_t cs_send(int descriptor, const void *bytes, size_t count, int nonblocking);
 /// The next packet of a SOCK_SEQPACKET socket, without waiting: how long it was, which may be more than `room` (the rest
 /// is gone). -1 with errno EPIPE at the end, which an empty packet is not, and with EAGAIN where none is there.
 ssize_t cs_receive_packet(int descriptor, void *bytes, size_t room);

@@ -93,7 +93,7 @@ final class EngineRequest {
   }
 
   /// Whether one of its records says that this was allowed.
-  func isRecorded(_ operation: String, _ detail: String?, in records: [AuditRecord]) -> Bool {
+  func isRecorded(_ operation: AuditRecord.Operation, _ detail: String?, in records: [AuditRecord]) -> Bool {
     records[firstRecord...].contains {
       $0.outcome == .allowed && $0.operation == operation && $0.detail == detail && $0.connection == caller.connection
     }

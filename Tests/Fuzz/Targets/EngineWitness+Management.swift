@@ -37,7 +37,7 @@ extension EngineWitness {
       try require(isManageable(id, request), "only who may manage a credential changes it")
       let isRemoved = subcommand == .deleteCredential
       try require(
-        request.isRecorded("manage", isRemoved ? "credential.delete" : "credential.update", in: records),
+        request.isRecorded(.manage, isRemoved ? "credential.delete" : "credential.update", in: records),
         "a change of credentials has a record")
       if isRemoved { remove(id) }
     }
@@ -155,7 +155,7 @@ extension EngineWitness {
       try checkSignature(
         Signed(
           data: signed, bytes: signed.encoded(), signature: Array(data.dropFirst(5)), id: keyHandle,
-          relyingPartyID: known.relyingPartyID, clientDataHash: challenge, operation: "authenticate", detail: "u2f"),
+          relyingPartyID: known.relyingPartyID, clientDataHash: challenge, operation: .authenticate, detail: "u2f"),
         request, records)
     }
   }
@@ -181,7 +181,7 @@ extension EngineWitness {
       try checkSignature(
         Signed(
           data: empty, bytes: [], signature: signature, id: id, relyingPartyID: nil, clientDataHash: challenge,
-          operation: "register", detail: detail, message: [0] + application + challenge + id + point,
+          operation: .register, detail: detail, message: [0] + application + challenge + id + point,
           isCounted: false), request, records)
     }
   }

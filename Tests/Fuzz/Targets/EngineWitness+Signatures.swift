@@ -58,7 +58,7 @@ extension EngineWitness {
     try checkSignature(
       Signed(
         data: data, bytes: made.authenticatorData, signature: signature, id: credential.credentialID,
-        relyingPartyID: id, clientDataHash: parameters.clientDataHash, operation: "register"), request, records)
+        relyingPartyID: id, clientDataHash: parameters.clientDataHash, operation: .register), request, records)
   }
 
   private func check(_ outputs: CBORMap, of inputs: CreationExtensions) throws {
@@ -144,7 +144,7 @@ extension EngineWitness {
     try checkSignature(
       Signed(
         data: data, bytes: assertion.authenticatorData, signature: assertion.signature, id: id,
-        relyingPartyID: relyingPartyID, clientDataHash: clientDataHash, operation: "authenticate"), request, records)
+        relyingPartyID: relyingPartyID, clientDataHash: clientDataHash, operation: .authenticate), request, records)
     return data
   }
 }

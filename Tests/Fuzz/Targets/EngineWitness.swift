@@ -118,16 +118,16 @@ struct EngineWitness {
       try take(assertion, request, records, now)
     case (.reset, .done):
       try require(request.isAllowed(.reset, .all), "a reset needs a rule")
-      try require(request.isRecorded("reset", nil, in: records), "a reset has an audit record")
+      try require(request.isRecorded(.reset, nil, in: records), "a reset has an audit record")
     case (.selection, .done):
       try require(request.books.contains { $0.recognises(request.caller) }, "selection is for known callers")
     case (.getInfo, .info): break
     case (.clientPIN(let parameters), .clientPIN):
       let detail = [3: "pin.set", 4: "pin.change"][parameters.subCommand]
-      if let detail { try require(request.isRecorded("manage", detail, in: records), "a new PIN has a record") }
+      if let detail { try require(request.isRecorded(.manage, detail, in: records), "a new PIN has a record") }
     case (.config(let parameters), .done):
       let detail = parameters.subCommand == 2 ? "config.toggleAlwaysUv" : "config.setMinPINLength"
-      try require(request.isRecorded("manage", detail, in: records), "a change of settings has a record")
+      try require(request.isRecorded(.manage, detail, in: records), "a change of settings has a record")
     case (.credentialManagement(let parameters), .credentialManagement(let managed)):
       try take(managed, to: parameters, request, records, now)
     case (.largeBlobs(let parameters), .largeBlobs): try take(parameters, request)
@@ -183,7 +183,7 @@ struct EngineWitness {
     /// nil where U2F only knows the hash.
     let relyingPartyID: String?
     let clientDataHash: [UInt8]
-    let operation: String
+    let operation: AuditRecord.Operation
     var detail: String?
     /// What is signed, where it is not authenticator data and the client data's hash.
     var message: [UInt8]?
@@ -193,7 +193,7 @@ struct EngineWitness {
   /// A registration that has another credential make way says which.
   private static func says(_ detail: String?, _ signed: Signed) -> Bool {
     detail == signed.detail
-      || signed.operation == "register" && signed.detail == nil && detail?.hasPrefix("replaces ") == true
+      || signed.operation == .register && signed.detail == nil && detail?.hasPrefix("replaces ") == true
   }
 
   /// The signature is over what the reply says, and exactly one audit record says the same.

@@ -12,6 +12,8 @@ struct FuzzTarget: Sendable {
     FuzzTarget(name: "request", sources: ["CTAP", "CBOR"], check: checkRequest),
     FuzzTarget(name: "response", sources: ["CTAP", "CBOR"], check: checkResponse),
     FuzzTarget(
+      name: "bound", sources: ["CTAP/BoundAssertion.swift", "CTAP/GetAssertion.swift"], check: checkBoundAssertion),
+    FuzzTarget(
       name: "u2f", sources: ["CTAP/U2FRequest.swift", "CTAP/U2FResponse.swift", "CTAP/U2FStatus.swift"],
       check: checkU2F),
     FuzzTarget(
@@ -54,6 +56,9 @@ struct FuzzTarget: Sendable {
         "WebAuthn/RelyingPartyID.swift",
       ],
       check: checkJSON),
+    FuzzTarget(
+      name: "tokens", sources: ["IdentityTokens", "Crypto/SignatureVerifier.swift", "WebAuthn/JSONParser.swift"],
+      check: checkIdentityTokens),
     FuzzTarget(name: "ceremony", sources: ["RelyingParty"], check: checkCeremony),
     FuzzTarget(
       name: "records",

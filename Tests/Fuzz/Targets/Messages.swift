@@ -60,6 +60,31 @@ func checkResponse(_ input: [UInt8]) throws {
     (try? CTAPResponse.decode(response.encoded(), to: command)) == response, "a response survives its encoding")
 }
 
+/// The same bytes as a request of frame command 0x41 and as its answer.
+func checkBoundAssertion(_ input: [UInt8]) throws {
+  if let response = try? BoundAssertionResponse(decoding: input) {
+    try require(
+      (try? BoundAssertionResponse(decoding: response.encoded())) == response, "an answer survives its encoding")
+  }
+  let request: BoundAssertionRequest
+  do throws(CTAPStatus) {
+    request = try BoundAssertionRequest(decoding: input)
+  } catch {
+    try require(decodingStatuses.contains(error), "\(error) is no status of decoding")
+    return
+  }
+  let encoded = request.encoded()
+  try require((try? BoundAssertionRequest(decoding: encoded)) == request, "a request survives its encoding")
+  try require(encoded.count <= input.count, "encoding adds nothing")
+  try require((1...1024).contains(request.challenge.count), "a challenge has 1 to 1024 bytes")
+  // What is signed is not for the job to say.
+  let assertion = request.assertion
+  try require(
+    assertion.clientDataHash.allSatisfy { $0 == 0 } && assertion.pinUvAuthParam == nil
+      && assertion.pinUvAuthProtocol == nil, "nothing about the client data comes from outside")
+  try checkExtensions(of: .getAssertion(assertion))
+}
+
 /// However a stream is cut, it has the same frames, and these are what it consists of.
 ///
 /// The first eight bytes choose how it is cut.

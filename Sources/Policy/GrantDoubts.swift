@@ -1,0 +1,45 @@
+internal import Platform
+
+extension RuleBook {
+  package func doubts(of grant: Grant, from start: Int64, until end: Int64) -> [String] {
+    guard let rule = rules.first(where: { $0.name.utf8.elementsEqual(grant.rule.utf8) }) else { return [] }
+    let name = "rule \(quoted(rule.name, limit: 64))"
+    var doubts: [String] = []
+    if rule.operations.isDisjoint(with: [.register, .authenticate]) {
+      doubts.append("\(name) allows neither register nor authenticate, so nothing can be signed")
+    }
+    if !rule.callers.contains(where: { $0.mayMatch(grant) }) {
+      doubts.append("\(name) is not for uid \(grant.user)")
+    }
+    for pattern in grant.relyingParties
+    where !rule.relyingParties.contains(where: { $0.covers(pattern) || pattern.covers($0) }) {
+      doubts.append("\(name) is not for \(quoted(pattern.description))")
+    }
+    // Of the terms, those that a grant settles once and for all.
+    let holder = Caller(
+      connection: 0, user: grant.user, group: .max, process: nil, supplementaryGroups: [], unit: nil, grant: grant)
+    if let refusal = rule.terms.refusal(of: holder, by: rule.name) { doubts.append(refusal) }
+    if !rule.terms.mayAllow(from: start, until: end) {
+      doubts.append("\(name) allows at other hours than those in which the grant lives")
+    }
+    return doubts
+  }
+}
+
+extension CallerPattern {
+  /// Whether somebody can match who comes by this grant: by what is known of them before they come.
+  fileprivate func mayMatch(_ grant: Grant) -> Bool {
+    !namesNobody && (user ?? grant.user) == grant.user && (socket ?? Caller.jobsSocket) == Caller.jobsSocket
+  }
+}
+
+extension Terms {
+  /// Whether there is a minute of the rule's hours between two times, in milliseconds since 1970-01-01 UTC.
+  fileprivate func mayAllow(from start: Int64, until end: Int64) -> Bool {
+    guard !hours.isEmpty else { return true }
+    return stride(from: start, to: end, by: 60_000).contains { time in
+      let moment = Moment(monotonicNanoseconds: 0, unixMilliseconds: time)
+      return hours.contains { $0.contains(moment) }
+    }
+  }
+}
