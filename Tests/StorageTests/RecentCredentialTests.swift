@@ -1,5 +1,6 @@
 import Authenticator
 import Platform
+import TestSupport
 import Testing
 import WebAuthn
 
@@ -35,7 +36,7 @@ import WebAuthn
     let (isHolding, release) = (try EventCounter(), try EventCounter())
     let holder = Holder(thread, isHolding: isHolding, until: release)
     async let held: Void = holder.hold()
-    isHolding.wait()
+    try await onItsOwnThread { isHolding.wait() }
     #expect(try await store.credential(id: sample(1).id) == sample(1))
     release.signal()
     await held
