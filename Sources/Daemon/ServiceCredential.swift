@@ -8,11 +8,15 @@ enum ServiceCredential {
   /// A secret is short; more is somebody else's file.
   private static let maximum = 4096
 
-  /// - Parameter name: of the credential
+  /// - Parameters:
+  ///   - name: of the credential
+  ///   - directory: where they are; nil where the service manager hands none over
   /// - Returns: its bytes, without a line end; nil where there is none or it is empty
   /// - Throws: `SystemError`, `SecretMemoryError`
-  static func read(_ name: String) throws -> SecretBytes? {
-    guard let directory = ServiceManager.environment("CREDENTIALS_DIRECTORY") else { return nil }
+  static func read(
+    _ name: String, in directory: String? = ServiceManager.environment("CREDENTIALS_DIRECTORY")
+  ) throws -> SecretBytes? {
+    guard let directory else { return nil }
     let path = "\(directory)/\(name)"
     guard unsafe access(path, F_OK) == 0 else { return nil }
     let file = try Descriptor(opening: path, flags: O_RDONLY)

@@ -6,17 +6,12 @@ import Testing
 
 @testable import Daemon
 
-/// The environment is the process's: set once, and never taken back.
-private let credentials: TemporaryDirectory = {
-  let folder = TemporaryDirectory()
-  setenv("CREDENTIALS_DIRECTORY", folder.path, 1)
-  return folder
-}()
-
 @Suite struct ServiceCredentialTests {
+  private let credentials = TemporaryDirectory()
+
   private func read(_ name: String, _ bytes: [UInt8]) throws -> [UInt8]? {
     try overwrite(credentials.path(name), with: bytes)
-    guard let secret = try ServiceCredential.read(name) else { return nil }
+    guard let secret = try ServiceCredential.read(name, in: credentials.path) else { return nil }
     return secret.reveal { span in span.indices.map { span[$0] } }
   }
 
@@ -30,7 +25,8 @@ private let credentials: TemporaryDirectory = {
   @Test func emptyAndMissing() throws {
     #expect(try read("empty", []) == nil)
     #expect(try read("blank", [0x0d, 0x0a, 0x0a]) == nil)
-    #expect(try ServiceCredential.read("missing") == nil)
+    #expect(try ServiceCredential.read("missing", in: credentials.path) == nil)
+    #expect(try ServiceCredential.read("missing", in: nil) == nil)
   }
 
   @Test func theLimit() throws {
