@@ -149,9 +149,9 @@ let package = Package(
         "TPM", "TPMKeyStore", "WebAuthn",
       ]),
 
-    program("countersignd", uses: ["Daemon"]),
+    program("countersignd", uses: ["Daemon", "Platform"]),
     program("countersign", uses: ["Commands", "Platform"]),
-    program("countersign-hid", uses: ["HIDRelay"]),
+    program("countersign-hid", uses: ["HIDRelay", "Platform"]),
     program("countersign-bench", uses: ["Benchmarking"]),
 
     // Tests.

@@ -2,6 +2,7 @@ internal import AuditLog
 internal import CTAP
 internal import Platform
 internal import Policy
+internal import Synchronization
 
 extension AuditRecord {
   init(_ outcome: Outcome, _ operation: AuditRecord.Operation, _ caller: Caller, _ time: any Timekeeper) {
@@ -25,21 +26,37 @@ extension AuditRecord.Operation {
   }
 }
 
-/// When the request came that this task answers, in monotonic nanoseconds.
-package enum Receipt {
-  @TaskLocal package static var time: UInt64?
+/// The coming of the request that this task answers: from here its records count how long it took, and the key store how
+/// long it waits (``KeyStore``), by the same clock.
+package final class Receipt: Sendable {
+  @TaskLocal package static var current: Receipt?
+
+  /// Monotonic nanoseconds.
+  package let time: UInt64
+  private let begun = Atomic(false)
+
+  package init(at time: UInt64) {
+    self.time = time
+  }
+
+  /// Whether the TPM has begun to work for the request.
+  package var hasBegun: Bool { begun.load(ordering: .relaxed) }
+
+  package func workBegins() {
+    begun.store(true, ordering: .relaxed)
+  }
 }
 
 extension AuthenticatorEngine {
   /// Runs the answer to a request that has just come, so that its records say how long it took.
   func timed<Answer>(_ answer: () async -> Answer) async -> Answer {
-    await Receipt.$time.withValue(environment.time.monotonicNanoseconds, operation: answer)
+    await Receipt.$current.withValue(Receipt(at: environment.time.monotonicNanoseconds), operation: answer)
   }
 
   /// Hands a record to the log.
   func submit(_ record: AuditRecord) -> any AuditTicket {
     var record = record
-    if let received = Receipt.time {
+    if let received = Receipt.current?.time {
       let now = environment.time.monotonicNanoseconds
       record.latency = (now - min(now, received)) / 1000
     }

@@ -2,6 +2,7 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <link.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -120,14 +121,37 @@ int cs_compare(const void *a, const void *b, size_t count) {
 
 void cs_bound_heaps(void) { mallopt(M_ARENA_MAX, 2); }
 
-// Set by the linker: where this program's own code begins and ends.
-extern char __executable_start[], etext[];
+// Whether the dynamic linker has written into what is read-only afterwards (text relocations).
+static int is_relocated_in_place(const struct dl_phdr_info *object, const ElfW(Phdr) * dynamic) {
+  const ElfW(Dyn) *entry = (const void *)(object->dlpi_addr + dynamic->p_vaddr);
+  for (; entry->d_tag != DT_NULL; entry++) {
+    if (entry->d_tag == DT_TEXTREL || (entry->d_tag == DT_FLAGS && entry->d_un.d_val & DF_TEXTREL)) return 1;
+  }
+  return 0;
+}
+
+// Of one program or library: its code and constants. What can be written, also before relocations were done (RELRO),
+// is in other segments.
+static int release_code(struct dl_phdr_info *object, size_t size, void *page) {
+  (void)size;
+  const uintptr_t mask = *(const uintptr_t *)page - 1;
+  for (int i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+    if (part->p_type == PT_DYNAMIC && is_relocated_in_place(object, part)) return 0;
+  }
+  for (int i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+    if (part->p_type != PT_LOAD || part->p_flags & PF_W) continue;
+    const uintptr_t begin = (object->dlpi_addr + part->p_vaddr + mask) & ~mask;
+    const uintptr_t end = (object->dlpi_addr + part->p_vaddr + part->p_filesz) & ~mask;
+    // The mapping is private, backed by the file and never written to: nothing can be lost.
+    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+  }
+  return 0;
+}
 
 void cs_release_startup_memory(void) {
   malloc_trim(0);
-  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-  uintptr_t begin = ((uintptr_t)__executable_start + page - 1) & ~(page - 1);
-  uintptr_t end = (uintptr_t)etext & ~(page - 1);
-  // The mapping is private, backed by the file and never written to: nothing can be lost.
-  if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  dl_iterate_phdr(release_code, &page);
 }

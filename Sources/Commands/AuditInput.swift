@@ -13,8 +13,10 @@ struct AuditInput {
   /// - Parameters:
   ///   - context: names the files, or none
   ///   - path: of the log where it names none
+  ///   - isKnown: whether the daemon says that there is one; where it is gone, nothing is read then, which is what whoever
+  ///     reads has to judge
   /// - Throws: ``CommandFailure``
-  init(_ context: CommandContext, otherwise path: String) throws(CommandFailure) {
+  init(_ context: CommandContext, otherwise path: String, isKnown: Bool = false) throws(CommandFailure) {
     self.context = context
     let given = context.arguments.files
     isStandardInput = given == ["-"]
@@ -26,7 +28,7 @@ struct AuditInput {
       } catch {
         throw context.fail(.failure, "the files beside \(quoted(path)) cannot be read (\(error))", "ask as root")
       }
-      guard !paths.isEmpty else {
+      guard isKnown || !paths.isEmpty else {
         throw context.fail(.failure, "there is no \(quoted(path))", "name the files, or start the daemon")
       }
     } else {

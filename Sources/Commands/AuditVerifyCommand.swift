@@ -26,7 +26,7 @@ func verifyAudit(_ context: CommandContext) throws(CommandFailure) {
     key = asked.key
     daemon = asked
   }
-  let input = try AuditInput(context, otherwise: daemon?.path ?? AuditInput.defaultPath)
+  let input = try AuditInput(context, otherwise: daemon?.path ?? AuditInput.defaultPath, isKnown: daemon != nil)
   var verifier = ChainVerifier(key: key, expectation: daemon?.expectation)
   var progress = Progress(context.console)
   try input.forEachLine(

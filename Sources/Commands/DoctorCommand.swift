@@ -231,7 +231,7 @@ private struct Examination {
     guard let daemon = try? AuditDaemon(context), let expectation = daemon.expectation else { return nil }
     do {
       guard let flaw = try machine.logFlaw(daemon.path, daemon.key, expectation) else {
-        return .ok("audit chain", "its end is the one that the daemon wrote and its TPM signed")
+        return .ok("audit chain", "its end is as the daemon wrote it, up to what its TPM has signed and behind it")
       }
       return .warning("audit chain", "NOT VERIFIED: \(flaw)", mend: mend)
     } catch {

@@ -18,11 +18,15 @@ extension CommandFailure {
   init(_ what: String, _ error: ClientError, socket: String, namedBy option: String = "--socket or COUNTERSIGN_SOCKET")
   {
     switch error {
+    case .unreachable(let error) where error.code == EACCES && CommandFailure.isOfGrant(socket):
+      self.init(
+        .unreachable, what, "you may not open \(socket) (\(error))",
+        "have a grant made for your user: this one is another's")
     case .unreachable(let error) where error.code == EACCES:
       self.init(
         .unreachable, what, "you may not open \(socket) (\(error))",
-        "have the operator let you in; the management socket is for root, the daemon's own user and the group of adminGroup"
-      )
+        "the jobs' socket is for the group countersign, of which a service learns when it starts; the operator's for root, "
+          + "the daemon's own user and the group of adminGroup")
     case .unreachable(let error) where error.code == ENOENT && CommandFailure.isOfGrant(socket):
       self.init(
         .unreachable, what, "the grant of \(socket) has ended",
@@ -59,8 +63,9 @@ extension CommandFailure {
     switch status {
     case .operationDenied:
       self.init(
-        .refusedByPolicy, what, "no rule allows it to you for \(relyingPartyID) (\(status))",
-        "have the operator add a rule, or see the audit log for the reason")
+        .refusedByPolicy, what, "the policy does not allow it to you now for \(relyingPartyID) (\(status))",
+        "have the operator look into the audit log for the reason: no rule; its rate, hours or number; user verification"
+      )
     case .noCredentials:
       self.init(
         .noSuchCredential, what, "no credential of \(relyingPartyID) fits (\(status))",

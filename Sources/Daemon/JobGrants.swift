@@ -58,8 +58,8 @@ actor JobGrants {
   private var made = 0
   private var issuers: [TokenIssuer]
   private var lastNumber: Int64 = 0
-  /// From then on none is made.
-  private var isStopping = false
+  /// Why none is made any more.
+  private var ending: String?
   private var jobs: [String: Job] = [:]
   /// Those that are used up, until their last answer has left. Whatever ends a grant ends them too.
   private var spent: [String: Job] = [:]
@@ -98,7 +98,7 @@ actor JobGrants {
     guard await engine.ruleNames.contains(request.rule) else {
       throw GrantError(description: "there is no rule \(quoted(request.rule, limit: 64)) in force")
     }
-    guard !isStopping else { throw GrantError(description: "the daemon stops") }
+    try refuseWhenEnding()
     let count = jobs.count + spent.count
     guard count < Self.maximumCount else {
       throw GrantError(description: "there are \(count) grants: no more are made")
@@ -118,8 +118,11 @@ actor JobGrants {
       // Whoever may not be recorded may not begin.
       try await engine.begin(grant, until: job.deadline, operations: request.operations, for: administrator)
       try await job.server.listen(on: listener)
+      // Whoever ends them all has not seen this one.
+      try refuseWhenEnding()
     } catch {
       await engine.end(grant, reason: "\(error)", for: Self.daemon)
+      await job.server.abort()
       folder.remove(place)
       throw GrantError(description: "\(error)")
     }
@@ -131,6 +134,10 @@ actor JobGrants {
     let doubts = await engine.doubts(of: grant, lifetime: request.lifetime)
     made.warnings = doubts.isEmpty ? nil : doubts
     return made
+  }
+
+  private func refuseWhenEnding() throws {
+    if let ending { throw GrantError(description: ending) }
   }
 
   private func claims(of request: GrantRequest) throws -> Claims {
@@ -241,17 +248,18 @@ actor JobGrants {
   ///
   /// - Parameter nanoseconds: after which what is still in progress fails
   func stop(within nanoseconds: UInt64) async {
-    isStopping = true
+    let reason = ending ?? "the daemon stops"
+    ending = reason
     let servers = all.map(\.server)
     await withDiscardingTaskGroup { group in
       for server in servers { group.addTask { await server.stop(within: nanoseconds) } }
     }
-    await endAll("the daemon stops")
+    await endAll(reason)
   }
 
   /// Ends them all at once: what is in progress fails.
   func endAll(_ reason: String) async {
-    isStopping = true
+    ending = ending ?? reason
     for id in all.map(\.grant.id).sorted() { await end(id, reason) }
   }
 

@@ -7,7 +7,7 @@ package enum ProcessMemory {
     cs_bound_heaps()
   }
 
-  /// Gives back what only the start needed: free heap, and the code that read the configuration.
+  /// Gives back what only the start needed: free heap, and code that has run once, of libraries too.
   package static func releaseStartup() {
     cs_release_startup_memory()
   }

@@ -27,6 +27,13 @@ package enum ServiceProcess {
     return status.withLock { $0 }
   }
 
+  /// Ends the process without what exit(3) has libraries do: other threads may still drop what they held, and OpenSSL
+  /// frees under their hands what that needs. Whatever must outlast the process has been closed before.
+  package static func end(_ status: Int32) -> Never {
+    fflush(nil)
+    _exit(status)
+  }
+
   /// One line on standard error.
   package static func complain(_ status: ExitCode, _ message: String) -> ExitCode {
     ConsoleLogger.complain(message)

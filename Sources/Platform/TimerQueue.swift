@@ -19,7 +19,7 @@ struct TimerQueue {
   private var bodies: [UInt64: @Sendable () -> Void] = [:]
   private var next: UInt64 = 0
 
-  /// The deadline of the first timer; that of a removed one at worst, which costs one idle round.
+  /// The deadline of the first timer, or of one that was removed before it was due.
   var nextDeadline: UInt64? { heap.first?.deadline }
 
   /// How long nothing is due, as epoll_wait(2) wants it.

@@ -9,7 +9,7 @@ extension RuleBook {
       doubts.append("\(name) allows neither register nor authenticate, so nothing can be signed")
     }
     if !rule.callers.contains(where: { $0.mayMatch(grant) }) {
-      doubts.append("\(name) is not for uid \(grant.user)")
+      doubts.append("\(name) lets nobody in who comes as uid \(grant.user) by the socket of a grant")
     }
     for pattern in grant.relyingParties
     where !rule.relyingParties.contains(where: { $0.covers(pattern) || pattern.covers($0) }) {
@@ -37,7 +37,7 @@ extension Terms {
   /// Whether there is a minute of the rule's hours between two times, in milliseconds since 1970-01-01 UTC.
   fileprivate func mayAllow(from start: Int64, until end: Int64) -> Bool {
     guard !hours.isEmpty else { return true }
-    return stride(from: start, to: end, by: 60_000).contains { time in
+    return ([end - 1] + stride(from: start, to: end, by: 60_000)).contains { time in
       let moment = Moment(monotonicNanoseconds: 0, unixMilliseconds: time)
       return hours.contains { $0.contains(moment) }
     }

@@ -19,14 +19,22 @@ extension TPMContext {
     return found.filter { $0 >> 24 == first >> 24 }
   }
 
-  /// Values of TPM_PT properties, from `first` on, without those that the TPM does not know: one command.
+  /// Values of TPM_PT properties, from `first` on, without those that the TPM does not know: one command, unless it
+  /// answers in pieces.
   ///
   /// - Throws: ``TPMError``
   mutating func properties(from first: UInt32, count: UInt32) throws(TPMError) -> [UInt32: UInt32] {
-    let (data, _) = try capability(UInt32(TPM2_CAP_TPM_PROPERTIES), first, count: count)
-    let list = unsafe data.tpmProperties
-    return elements(of: list.tpmProperty, as: TPMS_TAGGED_PROPERTY.self, count: Int(list.count))
-      .reduce(into: [:]) { $0[$1.property] = $1.value }
+    var found: [UInt32: UInt32] = [:]
+    var next = first
+    while true {
+      let (data, more) = try capability(UInt32(TPM2_CAP_TPM_PROPERTIES), next, count: first + count - next)
+      let list = unsafe data.tpmProperties
+      let page = elements(of: list.tpmProperty, as: TPMS_TAGGED_PROPERTY.self, count: Int(list.count))
+      for one in page { found[one.property] = one.value }
+      // Whatever it answers, it ends. More there is always, of those that were not asked for.
+      guard more, let last = page.last?.property, last >= next, last < first + count - 1 else { return found }
+      next = last + 1
+    }
   }
 
   /// The value of one; nil where the TPM does not know it.

@@ -35,14 +35,14 @@ extension Caller {
 /// Work that waits, taken round robin by user, within a user by grant, and within a grant by connection; bounded in total
 /// and by connection. The daemon counts as a user.
 struct FairQueue<Element> {
-  fileprivate struct Entry {
+  struct Entry {
     let id: UInt64
     let element: Element
   }
 
   /// Those who take turns, and under the last of them the work.
-  fileprivate struct Branch {
-    let turn: WorkSource.Turn
+  struct Branch {
+    fileprivate let turn: WorkSource.Turn
     /// The next one first. One that has had its last work taken keeps its place until its turn comes round: who asks for
     /// one thing after another, each when it has the one before, is not put behind those who have much waiting once more.
     var branches: [Branch] = []
@@ -54,11 +54,9 @@ struct FairQueue<Element> {
 
   private let limit: Int
   private let limitBySource: Int
-  private var root = Branch(turn: .daemon)
+  private(set) var root = Branch(turn: .daemon)
 
   var count: Int { root.count }
-  /// Users, grants and connections that have a place, for tests.
-  var places: Int { root.places }
 
   init(limit: Int, limitBySource: Int) {
     self.limit = limit
@@ -95,8 +93,6 @@ struct FairQueue<Element> {
 }
 
 extension FairQueue.Branch {
-  var places: Int { branches.reduce(branches.count) { $0 + $1.places } }
-
   func waiting(from source: WorkSource, level: Int = 0) -> Int {
     guard let turn = source.turn(at: level) else { return count }
     return index(of: turn).map { branches[$0].waiting(from: source, level: level + 1) } ?? 0
@@ -145,9 +141,14 @@ extension FairQueue.Branch {
   mutating func removeAll(where condition: (Element) -> Bool) -> [FairQueue.Entry] {
     var removed = entries.filter { condition($0.element) }
     if !removed.isEmpty { entries.removeAll { condition($0.element) } }
-    for index in branches.indices { removed += branches[index].removeAll(where: condition) }
-    branches.removeAll { $0.count == 0 }
+    for index in branches.indices.reversed() {
+      let taken = branches[index].removeAll(where: condition)
+      // Those that were empty before keep their places.
+      if !taken.isEmpty, branches[index].count == 0 { branches.remove(at: index) }
+      removed += taken
+    }
     count -= removed.count
+    if count == 0 { branches = [] }
     return removed
   }
 

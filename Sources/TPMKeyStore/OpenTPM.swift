@@ -309,8 +309,8 @@ final class OpenTPM {
   }
 
   /// Looks at what stands at the index once by connection, by one command where it is what it should be, and again
-  /// where it does not do what ours does. Where it is
-  /// not ours any more, the handle is stale: this may be another TPM, which the next connection finds out.
+  /// where it does not do what ours does. Where it is not ours any more, the handle is stale: this may be another TPM,
+  /// which the next connection finds out.
   private func withIndex<Result>(
     _ index: NVIndex, isNew: Bool = false,
     _ body: (inout TPMContext, TPMReference) throws(TPMError) -> Result

@@ -334,6 +334,8 @@ extension CredentialPublicKey {
 extension TPMThread {
   func status(_ board: StatusBoard) -> TPMStatus {
     var status = board.status
+    // One that hangs has not hung up, and serves nobody all the same.
+    status.disconnected = status.disconnected ?? hangs
     status.queueLength = queueLength
     status.waiting = waiting
     return status

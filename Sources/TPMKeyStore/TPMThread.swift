@@ -61,7 +61,7 @@ final class TPMThread: Sendable {
 
     private func restOfCurrent(at now: UInt64) -> UInt64 {
       guard let current, let kind = current.kind else { return 0 }
-      return times[kind] - min(times[kind], now - current.startedAt)
+      return times[kind] - min(times[kind], now - min(now, current.startedAt))
     }
   }
 
@@ -104,10 +104,13 @@ final class TPMThread: Sendable {
 
   var queueLength: Int { state.withLock { $0.queue.count } }
 
+  /// Why nobody is served, where the TPM does not answer.
+  var hangs: String? { state.withLock { $0.stuck } }
+
   /// How long requests wait.
   var waiting: WaitStatus {
-    let now = clock.monotonicNanoseconds
-    return state.withLock { state in
+    state.withLock { state in
+      let now = clock.monotonicNanoseconds
       var waiting = state.waiting
       waiting.limit = limits.wait / 1_000_000
       // Of a user of whom nothing waits.
@@ -147,12 +150,16 @@ final class TPMThread: Sendable {
       state.nextID += 1
       return state.nextID
     }
+    let receipt = Receipt.current
     let result: Swift.Result<Result, KeyStoreError> = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
         let reply = Reply<Result>(continuation)
         let job = Job(
           kind: kind, patience: patience ?? limits.patience, due: due(for: source),
-          run: { device in reply.send(Swift.Result { () throws(KeyStoreError) in try body(device) }) },
+          run: { device in
+            receipt?.workBegins()
+            reply.send(Swift.Result { () throws(KeyStoreError) in try body(device) })
+          },
           fail: { reply.send(.failure($0)) })
         submit(job, id: id, from: source)
         // Meanwhile the handler may have run, before there was anything to cancel.
@@ -224,8 +231,12 @@ final class TPMThread: Sendable {
 
   // MARK: Deadlines
 
+  /// What the TPM has done for a request by now, such as its key, was no waiting, and is not to have been in vain: for
+  /// what comes after that the request waits anew.
   private func due(for source: WorkSource) -> UInt64? {
-    source == .daemon ? nil : (Receipt.time ?? clock.monotonicNanoseconds) + limits.wait
+    if source == .daemon { return nil }
+    let receipt = Receipt.current.flatMap { $0.hasBegun ? nil : $0.time }
+    return (receipt ?? clock.monotonicNanoseconds) + limits.wait
   }
 
   /// Why work that must have begun by `due` is not to be appended, and counts that.
@@ -274,7 +285,8 @@ final class TPMThread: Sendable {
       let (job, stopping, wakesWatchdog): (Job?, Bool, Bool) = state.withLock { state in
         let now = clock.monotonicNanoseconds
         if let current = state.current, let kind = current.kind, state.stuck == nil {
-          state.times.note(kind, nanoseconds: now - current.startedAt)
+          // No more than the watchdog's patience: the machine may have slept meanwhile.
+          state.times.note(kind, nanoseconds: min(now - min(now, current.startedAt), current.patience))
         }
         state.current = nil
         state.stuck = nil

@@ -1,4 +1,4 @@
-import Glibc
 import HIDRelay
+import Platform
 
-exit(RelayProgram.run(Array(CommandLine.arguments.dropFirst())))
+ServiceProcess.end(RelayProgram.run(Array(CommandLine.arguments.dropFirst())))

@@ -1,4 +1,4 @@
 import Daemon
-import Glibc
+import Platform
 
-exit(CountersignDaemon.run(Array(CommandLine.arguments.dropFirst())))
+ServiceProcess.end(CountersignDaemon.run(Array(CommandLine.arguments.dropFirst())))

@@ -119,7 +119,7 @@ private final class Clinic {
         ok  TPM's lockout  not locked, 0 of 32 failures
         ok  credentials    3 enrolled
         ok  audit log      /var/log/a can be written
-        ok  audit chain    its end is the one that the daemon wrote and its TPM signed
+        ok  audit chain    its end is as the daemon wrote it, up to what its TPM has signed and behind it
         ok  jobs' socket   /s answers (FIDO_2_0)
         ok  callers        every user whom a rule names may open /s
         ok  PIN            none is set: users are verified by rules alone

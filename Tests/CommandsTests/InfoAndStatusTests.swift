@@ -82,7 +82,8 @@ final class FakeAdministration: FrameExchange {
     daemon.failure = .unreachable(SystemError(call: "connect", code: 13))
     let transcript = Transcript(daemon: daemon)
     #expect(transcript.run("info --socket /s") == .unreachable)
-    #expect(transcript.errorText.contains("you may not open /s (connect: Permission denied): have the operator"))
+    let answer = "you may not open /s (connect: Permission denied): the jobs' socket is for the group"
+    #expect(transcript.errorText.contains(answer))
   }
 
   @Test func findsTheSocket() {

@@ -220,8 +220,8 @@ func creationOptions(_ members: String = "", rp: String = #"{"id":"example.com",
   @Test(arguments: [
     (
       CTAPStatus.operationDenied, ExitCode.refusedByPolicy,
-      "no rule allows it to you for example.com (CTAP2_ERR_OPERATION_DENIED): "
-        + "have the operator add a rule, or see the audit log for the reason"
+      "the policy does not allow it to you now for example.com (CTAP2_ERR_OPERATION_DENIED): "
+        + "have the operator look into the audit log for the reason: no rule; its rate, hours or number; user verification"
     ),
     (.tpmUnavailable, .tpmFailure, "the TPM is away or failed"),
     (

@@ -36,7 +36,7 @@ final class EnrolledRunner: Sendable {
     folder = TemporaryDirectory()
     executor = try ThreadExecutor(name: "store")
     (keys, _) = try await TPMKeyStore.start(
-      connection: .tcti(fixture.tcti), records: Records(), allowSoftware: true, log: .silent)
+      connection: .tcti(fixture.tcti), records: Records(), allowSoftware: true, log: .silent, clock: clock)
     keeper = try AttestationKeeper(
       stateDirectory: folder.path, executor: executor, keys: keys, identity: .software, clock: clock, log: .silent)
   }

@@ -104,7 +104,8 @@ import Transports
     let grant = try await make()
     let socket = try client(grant)
     move(.seconds(59))
-    #expect(await fixture.grants.list(after: nil).count == 1 && access(grant.socket, F_OK) == 0)
+    // Whatever the timer had begun would have been done by the second of these.
+    for _ in 0..<3 { #expect(await fixture.grants.list(after: nil).count == 1 && access(grant.socket, F_OK) == 0) }
     move(.seconds(1))
     await waitForTheEnd(of: grant)
     #expect(try frames(socket).isEmpty)

@@ -211,6 +211,13 @@ def test_a_cut_end_is_found_while_the_daemon_knows_it(make_daemon):
     assert ("cut out", 6) in tampering(verify(daemon, status=7))
 
 
+def test_a_log_that_was_removed_is_found_while_the_daemon_knows_it(make_daemon):
+    daemon = make_daemon().start()
+    work(daemon)
+    daemon.audit_log.unlink()
+    assert "truncated" in {kind for kind, _ in tampering(verify(daemon, status=7))}
+
+
 @pytest.mark.parametrize("with_state", [False, True])
 def test_an_older_log_is_found_for_ever(make_daemon, folder, with_state):
     """Also where the whole state directory is rolled back with it: the TPM is not."""

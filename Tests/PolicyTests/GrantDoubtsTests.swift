@@ -37,10 +37,13 @@ import Testing
   }
 
   @Test func anotherUsersRule() throws {
-    #expect(try doubts(rule(), user: 7) == ["rule \"r\" is not for uid 7"])
+    #expect(try doubts(rule(), user: 7) == ["rule \"r\" lets nobody in who comes as uid 7 by the socket of a grant"])
     #expect(try doubts(rule([runner, CallerPattern(user: 7)]), user: 7) == [])
     // A grant's socket has the name of the jobs' own.
-    #expect(try doubts(rule([CallerPattern(user: 7, socket: "ctap-x")]), user: 7) == ["rule \"r\" is not for uid 7"])
+    #expect(
+      try doubts(rule([CallerPattern(user: 7, socket: "ctap-x")]), user: 7) == [
+        "rule \"r\" lets nobody in who comes as uid 7 by the socket of a grant"
+      ])
   }
 
   @Test func nothingThatSigns() throws {

@@ -37,9 +37,18 @@ import WebAuthn
     let holder = Holder(thread, isHolding: isHolding, until: release)
     async let held: Void = holder.hold()
     try await onItsOwnThread { isHolding.wait() }
+    // Whoever waits for the store is let go after a while, and too late.
+    let answered = try EventCounter()
+    let inTime = Lock(false)
+    try startThread(named: "release") {
+      let isAnswered = waitUntilReadable([answered.raw], within: 20_000) != nil
+      inTime.withLock { $0 = isAnswered }
+      release.signal()
+    }
     #expect(try await store.credential(id: sample(1).id) == sample(1))
-    release.signal()
+    answered.signal()
     await held
+    #expect(inTime.withLock { $0 })
     await store.close()
     thread.stop()
   }
@@ -104,7 +113,7 @@ import WebAuthn
     try await withThrowingTaskGroup(of: Void.self) { group in
       for _ in 0..<4 {
         group.addTask {
-          while made.now < rounds {
+          while made.now < rounds, !Task.isCancelled {
             let least = made.now
             let found = try await store.credential(id: sample(1).id)
             let number = Int(found?.label ?? "0") ?? -1
@@ -122,7 +131,11 @@ import WebAuthn
           made.set(number)
         }
       }
-      try await group.waitForAll()
+      // Where one fails, the others end.
+      do { try await group.waitForAll() } catch {
+        group.cancelAll()
+        throw error
+      }
     }
     await store.close()
   }

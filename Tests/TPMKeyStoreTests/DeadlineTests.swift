@@ -134,11 +134,12 @@ import Testing
     slow.bench.fixture.resetCounts()
     let arrival = slow.time.monotonicNanoseconds
     slow.time.advance(by: .seconds(25))
-    await #expect { try await Receipt.$time.withValue(arrival) { try await slow.sign(from: 2) } } throws: { error in
+    let early = Receipt(at: arrival)
+    await #expect { try await Receipt.$current.withValue(early) { try await slow.sign(from: 2) } } throws: { error in
       if case .timedOut = error as? KeyStoreError { true } else { false }
     }
     #expect(slow.bench.fixture.commands.isEmpty)
-    _ = try await Receipt.$time.withValue(arrival + 1) { try await slow.sign(from: 2) }
+    _ = try await Receipt.$current.withValue(Receipt(at: arrival + 1)) { try await slow.sign(from: 2) }
     await slow.bench.store.stop()
   }
 

@@ -34,7 +34,7 @@ extension Bench {
   /// As behind the kernel's resource manager, with the record of an earlier run where there is one.
   static func startPinning(
     _ fixture: SoftwareTPMFixture? = nil, records: MemoryRecords = MemoryRecords(), pins: MemoryPins,
-    _ settings: PinSettings = PinSettings(), clock: any Timekeeper = SystemTime()
+    _ settings: PinSettings = PinSettings(), clock: any Timekeeper = ManualTime()
   ) async throws -> Bench {
     let bench = try await start(fixture, records: records, resourceManager: true)
     await bench.store.keepPins(in: pins, settings, clock: clock, log: bench.log.logger) { binding in

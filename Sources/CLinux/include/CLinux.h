@@ -143,6 +143,6 @@ int cs_spawn_tied(const char *file, char *const arguments[], const int *descript
 int cs_pidfd_open(pid_t process);
 /// Bounds the heaps that threads get. Call it before there are threads.
 void cs_bound_heaps(void);
-/// Gives back what only the start needed: free heap, and pages of the program's own code, which are read again from
-/// the file if they are needed after all.
+/// Gives back what only the start needed: free heap, and the code and constants of the program and its libraries, whose
+/// pages come from the page cache or the file again if they are needed after all.
 void cs_release_startup_memory(void);
