@@ -217,4 +217,7 @@ extension Caller {
   /// The daemon itself, which is nobody's caller: no rule matches it.
   static let daemon = Caller(
     connection: 0, user: .max, group: .max, process: nil, supplementaryGroups: [], unit: nil)
+
+  /// Whether the daemon itself asks, which nobody's deadline stops. No user has this number (POSIX: (uid_t)-1).
+  package var isDaemon: Bool { user == .max }
 }

@@ -114,7 +114,9 @@ extension AuthenticatorEngine {
   private func authenticateU2F(
     _ control: U2FControl, _ challenge: [UInt8], _ application: [UInt8], _ keyHandle: [UInt8], for caller: Caller
   ) async throws(CTAPStatus) -> U2FAuthentication {
-    let known = await lookUp(keyHandle, application)
+    // Who may sign nothing at all has nothing looked up, so that not even the time tells which credentials are here.
+    let known: Result<Credential?, Failure> =
+      judge.recognises(caller, .authenticate) ? await lookUp(keyHandle, application) : .success(nil)
     // A credential that CTAP2 has made tells its RP ID: the rule for that decides, as it does there. To who may not, it
     // is the same as one that is not here.
     let scope = (try? known.get())?.relyingPartyID.map(Scope.relyingParty) ?? .application(application)

@@ -1,3 +1,4 @@
+internal import Authenticator
 internal import Policy
 
 /// On whose behalf work waits.
@@ -29,7 +30,7 @@ enum WorkSource: Hashable, Sendable {
 }
 
 extension Caller {
-  var workSource: WorkSource { .connection(connection, user: user, grant: grant?.id) }
+  var workSource: WorkSource { isDaemon ? .daemon : .connection(connection, user: user, grant: grant?.id) }
 }
 
 /// Work that waits, taken round robin by user, within a user by grant, and within a grant by connection; bounded in total

@@ -15,7 +15,8 @@ package struct TPMKeyStoreLimits: Sendable {
   /// Requests of one connection that may wait.
   package var waitingByConnection = 64
   /// Milliseconds after its coming in which a request must have been begun with.
-  package var wait: UInt64 = 25_000
+  /// A day where nobody says otherwise; the daemon does, by its configuration.
+  package var wait: UInt64 = 86_400_000
   /// Milliseconds that the TPM may take for one request.
   package var patience: UInt64 = 20_000
   /// Milliseconds that the TPM may take to make a key.

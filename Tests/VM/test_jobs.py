@@ -58,7 +58,7 @@ def test_a_user_without_a_rule_is_refused(machine, party):
     done = machine.run(
         "countersign authenticate", user="intern", input=webauthn.options_to_json(party.request()), status=3
     )
-    assert "no rule allows it" in done.err
+    assert "the policy does not allow it" in done.err
     record = last_record(machine)
     assert record["outcome"] == "refused" and record["rpId"] == party.rp_id
     assert record["uid"] == int(machine.run("id --user intern").out)
