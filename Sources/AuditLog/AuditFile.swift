@@ -3,7 +3,7 @@ package import Platform
 
 /// The audit log in a file: one JSON object per line, in the order of submission, each linked to the one before it and
 /// durable before its ticket says so. A thread of its own hashes and writes; records that arrive while it waits for the
-/// disk share the next fdatasync(2). It lives until ``close()``.
+/// disk, or for the first of them to be wanted, share the next fdatasync(2). It lives until ``close()``.
 package final class AuditFile: AuditSink {
   /// Why the chain should be signed.
   package enum Occasion: Equatable, Sendable {
@@ -15,13 +15,30 @@ package final class AuditFile: AuditSink {
     case rotating
   }
 
+  /// What the thread does, or is about to, until something wakes it.
+  private enum Rest {
+    case none
+    /// Records may come that can wait for others: these do not wake it. It looks after them when it has had its rest.
+    case dozing
+    /// Nothing has come for a while.
+    case sleeping
+  }
+
   private struct Queue {
     var records: [PendingRecord] = []
     var byteCount = 0
+    /// Whether a record is there that is not to wait for others.
+    var isWanted = false
     var isToBeReopened = false
     var isClosed = false
-    /// Whether the thread sleeps, or is about to, and no record has woken it yet.
-    var isAsleep = false
+    var rest = Rest.none
+
+    /// - Returns: whether the thread must be signalled
+    mutating func want() -> Bool {
+      isWanted = true
+      defer { rest = .none }
+      return rest != .none
+    }
   }
 
   private struct Progress {
@@ -33,6 +50,7 @@ package final class AuditFile: AuditSink {
   private let path: String
   private let settings: AuditSettings
   private let maximumQueue: Int
+  private let patience: Int32
   private let log: Logger
   private let journal: JournalCopies?
   private let queue = Lock(Queue())
@@ -50,17 +68,19 @@ package final class AuditFile: AuditSink {
   ///   - settings: rotation, signatures, copies
   ///   - maximumQueue: bytes of records that may wait for the disk; more are refused at once. Refusals and failures have
   ///     a quarter of it
+  ///   - patience: milliseconds for which a record waits for others, where it may
   ///   - medium: the kernel, or a test's
   ///   - log: told when writing begins to fail and when it works again
   ///   - journal: where copies go; nil for nowhere
   /// - Throws: ``AuditError`` where the path is wrong, or there is no thread
   package init(
     path: String, mode: UInt32 = 0o640, settings: AuditSettings = AuditSettings(), maximumQueue: Int = 4 << 20,
-    medium: any AuditMedium = SystemMedium(), log: Logger, journal: JournalCopies? = nil
+    patience: Int32 = 100, medium: any AuditMedium = SystemMedium(), log: Logger, journal: JournalCopies? = nil
   ) throws(AuditError) {
     self.path = path
     self.settings = settings
     self.maximumQueue = maximumQueue
+    self.patience = patience
     self.log = log
     self.journal = journal
     var writer = AuditWriter(path: path, mode: mode, medium: medium, log: log)
@@ -105,10 +125,12 @@ package final class AuditFile: AuditSink {
   /// Records that wait for the thread that writes: how far the file is behind.
   package var waiting: Int { queue.withLock { $0.records.count } }
 
-  package func submit(_ record: AuditRecord) -> any AuditTicket {
+  package func submit(_ record: AuditRecord, _ urgency: AuditUrgency) -> any AuditTicket {
     // What signs nothing must not take the queue from what does.
     let maximum = record.outcome == .allowed || record.outcome == .done ? maximumQueue : maximumQueue / 4
-    return submit(PendingRecord(body: AuditLine(record).bytes, copy: journal == nil ? nil : record), within: maximum)
+    let pending = PendingRecord(
+      body: AuditLine(record).bytes, copy: journal == nil ? nil : record, waitingIn: urgency == .now ? nil : self)
+    return submit(pending, urgency, within: maximum)
   }
 
   /// Hands over a signature over the chain as it was.
@@ -118,10 +140,12 @@ package final class AuditFile: AuditSink {
   ///   - sequence: of the last record that is signed
   /// - Returns: as for any record
   func submit(_ head: AuditLine, signing sequence: UInt64) -> any AuditTicket {
-    submit(PendingRecord(body: head.bytes, signed: sequence), within: maximumQueue)
+    submit(PendingRecord(body: head.bytes, signed: sequence), .now, within: maximumQueue)
   }
 
-  private func submit(_ pending: PendingRecord, within maximum: Int) -> any AuditTicket {
+  private func submit(
+    _ pending: PendingRecord, _ urgency: AuditUrgency, within maximum: Int
+  ) -> any AuditTicket {
     // The chain's link comes behind it. What is longer would be read as no record, and break the chain.
     guard pending.body.count + ChainLine.maximumLink <= ChainLine.maximumCount else {
       let problem = AuditError("audit log \(path): a record of \(pending.body.count) bytes is too long")
@@ -134,12 +158,17 @@ package final class AuditFile: AuditSink {
       }
       queue.records.append(pending)
       queue.byteCount += pending.body.count
-      defer { queue.isAsleep = false }
-      return (nil, queue.isAsleep)
+      // Who sleeps for good would not look after it.
+      return (nil, urgency == .now || queue.rest == .sleeping ? queue.want() : false)
     }
     if let refusal { return PendingRecord(refused: refusal) }
     if wakes { wake.signal() }
     return pending
+  }
+
+  /// Lets nothing that is queued wait for others.
+  func hasten() {
+    if queue.withLock({ $0.records.isEmpty ? false : $0.want() }) { wake.signal() }
   }
 
   /// Opens the file by its name again before the next record, for logrotate(8). The chain goes on.
@@ -172,18 +201,20 @@ package final class AuditFile: AuditSink {
 
   private func run(_ writer: inout AuditWriter) {
     var watch = Watch()
+    var rest = Rest.sleeping
     while true {
-      let (records, isToBeReopened, isClosed) = take()
+      let (records, isToBeReopened, isClosed) = take(orRest: rest)
       if isToBeReopened {
         writer.close()
         note(reopening: &writer)
       }
       if records.isEmpty {
         if isClosed { break }
-        if !isToBeReopened { wake.wait() }
+        if !isToBeReopened { rest = wait(rest) }
         tell(&watch, writer.size)
         continue
       }
+      rest = .dozing
       let outcome = writer.append(records.map(\.body))
       note(outcome, writer.end)
       let isSigned = count(records.prefix(outcome.durable), upTo: writer.end, &watch)
@@ -200,16 +231,31 @@ package final class AuditFile: AuditSink {
     finished.signal()
   }
 
-  private func take() -> (records: [PendingRecord], isToBeReopened: Bool, isClosed: Bool) {
+  /// - Parameter rest: how the thread rests where nothing is to be done; before it sleeps, it takes what nobody has wanted
+  /// - Returns: all that is to be done now
+  private func take(orRest rest: Rest) -> (records: [PendingRecord], isToBeReopened: Bool, isClosed: Bool) {
     queue.withLock { queue in
+      let isDue = queue.isWanted || (rest == .sleeping && !queue.records.isEmpty)
+      guard isDue || queue.isToBeReopened || queue.isClosed else {
+        queue.rest = rest
+        return ([], false, false)
+      }
       defer {
         queue.records = []
         queue.byteCount = 0
+        queue.isWanted = false
         queue.isToBeReopened = false
+        queue.rest = .none
       }
-      queue.isAsleep = queue.records.isEmpty && !queue.isToBeReopened && !queue.isClosed
       return (queue.records, queue.isToBeReopened, queue.isClosed)
     }
+  }
+
+  /// - Returns: how to rest if nothing has come
+  private func wait(_ rest: Rest) -> Rest {
+    if rest == .dozing, waitUntilReadable([wake.raw], within: patience) == nil { return .sleeping }
+    wake.wait()
+    return rest
   }
 
   private func copy(_ records: ArraySlice<PendingRecord>) {

@@ -120,10 +120,32 @@ package struct AuditError: Error, Equatable, Sendable, CustomStringConvertible {
 package protocol AuditTicket: Sendable {
   /// Returns once the record is durable (fdatasync(2)).
   func durable() async throws(AuditError)
+
+  /// Ends the waiting of a record that waits for others (``AuditSink/submit(_:_:)``). Does not wait.
+  func hasten()
+}
+
+extension AuditTicket {
+  /// For sinks that let nothing wait.
+  package func hasten() {}
+}
+
+/// When a record is to be written.
+package enum AuditUrgency: Sendable {
+  /// As soon as the disk is free.
+  case now
+  /// Together with others that may come: once its ticket is hastened or waited for, or a tenth of a second has passed.
+  case whenWanted
 }
 
 /// Where decisions are recorded.
 package protocol AuditSink: Sendable {
-  /// Hands over a record, in order, without waiting. Records of one sink become durable in the order of submission.
-  func submit(_ record: AuditRecord) -> any AuditTicket
+  /// Hands over a record, in order, without waiting. Records of one sink become durable in the order of submission, so
+  /// that one hastens those before it.
+  func submit(_ record: AuditRecord, _ urgency: AuditUrgency) -> any AuditTicket
+}
+
+extension AuditSink {
+  /// Hands over a record to be written as soon as the disk is free.
+  package func submit(_ record: AuditRecord) -> any AuditTicket { submit(record, .now) }
 }

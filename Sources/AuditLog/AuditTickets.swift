@@ -14,11 +14,14 @@ final class PendingRecord: AuditTicket {
   /// What journald gets; nil for nothing.
   let copy: AuditRecord?
   private let state: Lock<State>
+  /// Where it may wait for others; nil where it does not.
+  private let file: AuditFile?
 
-  init(body: [UInt8], signed: UInt64? = nil, copy: AuditRecord? = nil) {
+  init(body: [UInt8], signed: UInt64? = nil, copy: AuditRecord? = nil, waitingIn file: AuditFile? = nil) {
     self.body = body
     self.signed = signed
     self.copy = copy
+    self.file = file
     state = Lock(.waiting([]))
   }
 
@@ -27,10 +30,12 @@ final class PendingRecord: AuditTicket {
     body = []
     signed = nil
     copy = nil
+    file = nil
     state = Lock(.settled(.failure(error)))
   }
 
   func durable() async throws(AuditError) {
+    hasten()
     try await withCheckedContinuation { continuation in
       let settled: Result<Void, AuditError>? = state.withLock { state in
         switch state {
@@ -42,6 +47,11 @@ final class PendingRecord: AuditTicket {
       }
       if let settled { continuation.resume(returning: settled) }
     }.get()
+  }
+
+  func hasten() {
+    guard let file else { return }
+    if state.withLock({ if case .waiting = $0 { true } else { false } }) { file.hasten() }
   }
 
   /// Tells all who wait, on the calling thread: each continues on its own executor.

@@ -2,7 +2,6 @@ internal import AuditLog
 internal import CTAP
 internal import Platform
 internal import Policy
-internal import Synchronization
 
 extension AuditRecord {
   init(_ outcome: Outcome, _ operation: AuditRecord.Operation, _ caller: Caller, _ time: any Timekeeper) {
@@ -31,19 +30,40 @@ extension AuditRecord.Operation {
 package final class Receipt: Sendable {
   @TaskLocal package static var current: Receipt?
 
+  private enum Work {
+    case awaited(any AuditTicket)
+    case notBegun
+    case begun
+  }
+
   /// Monotonic nanoseconds.
   package let time: UInt64
-  private let begun = Atomic(false)
+  private let work = Lock(Work.notBegun)
 
   package init(at time: UInt64) {
     self.time = time
   }
 
   /// Whether the TPM has begun to work for the request.
-  package var hasBegun: Bool { begun.load(ordering: .relaxed) }
+  package var hasBegun: Bool { work.withLock { if case .begun = $0 { true } else { false } } }
 
   package func workBegins() {
-    begun.store(true, ordering: .relaxed)
+    let ticket: (any AuditTicket)? = work.withLock { work in
+      defer { work = .begun }
+      if case .awaited(let ticket) = work { return ticket }
+      return nil
+    }
+    ticket?.hasten()
+  }
+
+  /// Lets a record wait for others until the TPM begins to work for the request.
+  func hasten(_ ticket: any AuditTicket) {
+    let hasBegun = work.withLock { work in
+      if case .begun = work { return true }
+      work = .awaited(ticket)
+      return false
+    }
+    if hasBegun { ticket.hasten() }
   }
 }
 
@@ -54,13 +74,13 @@ extension AuthenticatorEngine {
   }
 
   /// Hands a record to the log.
-  func submit(_ record: AuditRecord) -> any AuditTicket {
+  func submit(_ record: AuditRecord, _ urgency: AuditUrgency = .now) -> any AuditTicket {
     var record = record
     if let received = Receipt.current?.time {
       let now = environment.time.monotonicNanoseconds
       record.latency = (now - min(now, received)) / 1000
     }
-    return environment.audit.submit(record)
+    return environment.audit.submit(record, urgency)
   }
 
   /// Asks policy, and counts. A refusal is recorded and becomes CTAP2_ERR_OPERATION_DENIED, which tells the caller no

@@ -58,6 +58,8 @@ package actor AuthenticatorEngine {
   package internal(set) var tally = RequestTally()
   /// The rule that said yes last, by the connection whose request is in progress.
   var rulesInUse: [UInt64: String] = [:]
+  /// Signatures that have been asked for and not been given.
+  var signaturesInProgress = 0
   private let executor: any SerialExecutor
 
   /// - Parameters:

@@ -8,7 +8,7 @@ struct NoLog: AuditSink {
     func durable() async throws(AuditError) {}
   }
 
-  func submit(_ record: AuditRecord) -> any AuditTicket { Ticket() }
+  func submit(_ record: AuditRecord, _ urgency: AuditUrgency) -> any AuditTicket { Ticket() }
 }
 
 /// The audit log without group commit: a record is handed over once the one before it is durable, so that no two share an
@@ -29,7 +29,7 @@ final class OneByOneLog: AuditSink {
     self.file = file
   }
 
-  func submit(_ record: AuditRecord) -> any AuditTicket {
+  func submit(_ record: AuditRecord, _ urgency: AuditUrgency) -> any AuditTicket {
     last.withLock { [file] last in
       let writing = Task.detached { [before = last] in
         _ = await before?.value

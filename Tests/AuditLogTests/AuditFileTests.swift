@@ -62,6 +62,49 @@ import Testing
     file.close()
   }
 
+  @Test(arguments: ["hastened", "awaited", "followed", "closed"])
+  func recordsWaitForTheFirstThatIsWanted(_ how: String) async throws {
+    let (reached, open) = (try EventCounter(), try EventCounter())
+    let medium = TestMedium(gate: (reached, open))
+    let file = try AuditFile(path: path, patience: -1, medium: medium, log: log.logger)
+    let first = file.submit(record(0))
+    try await onItsOwnThread { reached.wait() }
+    // From here the thread does not sleep for good.
+    let tickets = (1...50).map { file.submit(record($0), .whenWanted) }
+    open.signal()
+    #expect(await outcome(first) == nil)
+    #expect(file.waiting == 50)
+    #expect(medium.now.calls == [.write, .synchronize])
+    switch how {
+    case "hastened": tickets[24].hasten()
+    case "awaited": Task { _ = await outcome(tickets[24]) }
+    case "followed": _ = file.submit(record(51))
+    default: Task { try await onItsOwnThread { file.close() } }
+    }
+    try await onItsOwnThread { reached.wait() }
+    open.signal()
+    for ticket in tickets {
+      #expect(await outcome(ticket) == nil)
+      ticket.hasten()
+    }
+    try await onItsOwnThread { file.close() }
+    #expect(lines(of: path).compactMap(number) == Array(0...(how == "followed" ? 51 : 50)))
+    #expect(medium.now.calls == [.write, .synchronize, .write, .synchronize])
+  }
+
+  @Test func aRecordThatNobodyWantsIsWrittenAllTheSame() async throws {
+    let (reached, open) = (try EventCounter(), try EventCounter())
+    let file = try AuditFile(path: path, patience: 1, medium: TestMedium(gate: (reached, open)), log: log.logger)
+    // Now and then the thread sleeps for good when the next one comes, and now and then not yet.
+    for number in 0..<50 {
+      _ = file.submit(record(number), .whenWanted)
+      try await onItsOwnThread { reached.wait() }
+      open.signal()
+    }
+    try await onItsOwnThread { file.close() }
+    #expect(lines(of: path).compactMap(number) == Array(0..<50))
+  }
+
   @Test func noAcknowledgementBeforeTheSyncReturned() async throws {
     let (reached, open) = (try EventCounter(), try EventCounter())
     let medium = TestMedium(gate: (reached, open))

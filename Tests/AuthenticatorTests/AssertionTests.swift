@@ -152,4 +152,22 @@ import WebAuthn
     #expect(harness.audit.records.last?.outcome == .failed)
     #expect(try await harness.send(2, Harness.request(allow: [id])).status == Status.ok)
   }
+
+  /// The record of one that waits for the TPM beside others can wait as well, until the TPM begins with it.
+  @Test func recordsBesideOthersWaitForTheTPM() async throws {
+    let harness = try Harness()
+    let id = try await harness.register()
+    let before = harness.audit.records.count
+    await harness.keys.hold()
+    let tasks = (1...3).map { connection in
+      Task { try await harness.send(2, Harness.request(allow: [id]), from: Harness.caller(connection: connection)) }
+    }
+    while await harness.keys.waiting < 3 || harness.audit.records.count < before + 3 { await Task.yield() }
+    #expect(harness.audit.waiting == 2, "the first waits for nobody")
+    await harness.keys.letGo(intoWork: true)
+    while await harness.keys.waiting < 3 { await Task.yield() }
+    #expect(harness.audit.waiting == 0)
+    await harness.keys.letGo()
+    for task in tasks { #expect(try await task.value.status == Status.ok) }
+  }
 }

@@ -16,6 +16,7 @@ package actor MemoryKeyStore: KeyStore {
   private var keys: [KeyBinding: UInt8] = [:]
   private var counter: UInt32 = 0
   private var isHeld = false
+  private var workIsHeld = false
   private var savesAreHeld = false
   private var nextSaveIsHeld = false
   private var held: [CheckedContinuation<Void, Never>] = []
@@ -78,8 +79,10 @@ package actor MemoryKeyStore: KeyStore {
     nextSaveIsHeld = true
   }
 
-  package func letGo() {
+  /// - Parameter intoWork: whether signing waits once more, now that it has begun
+  package func letGo(intoWork: Bool = false) {
     isHeld = false
+    workIsHeld = intoWork
     savesAreHeld = false
     held.forEach { $0.resume() }
     held = []
@@ -98,6 +101,9 @@ package actor MemoryKeyStore: KeyStore {
     if !held.isEmpty { return }
     await withCheckedContinuation { arrivals.append($0) }
   }
+
+  /// How many calls wait.
+  package var waiting: Int { held.count }
 
   package func createKey(
     _ algorithm: COSEAlgorithm, binding: KeyBinding, caller: Caller, presence: borrowing Presence
@@ -122,6 +128,8 @@ package actor MemoryKeyStore: KeyStore {
       await wait()
       if Task.isCancelled { throw .cancelled }
     }
+    Receipt.current?.workBegins()
+    if workIsHeld { await wait() }
     guard let number = keys[key.binding], key.blob == [number] else { throw .failed("no such key") }
     return Self.signature(digest: digest, key: number)
   }
