@@ -152,7 +152,7 @@ let package = Package(
     program("countersignd", uses: ["Daemon", "Platform"]),
     program("countersign", uses: ["Commands", "Platform"]),
     program("countersign-hid", uses: ["HIDRelay", "Platform"]),
-    program("countersign-bench", uses: ["Benchmarking"]),
+    program("countersign-bench", uses: ["Benchmarking", "Platform"]),
 
     // Tests.
     tests("PlatformTests", uses: ["CLinux", "Platform", "TestSupport"]),
@@ -225,11 +225,13 @@ let package = Package(
       name: "TestSupport",
       dependencies: [
         "Attestation", "AuditLog", "Authenticator", "Crypto", "Platform", "Policy", "Secrets", "TPMStructures",
-        "WebAuthn", "CLinux", "CTestKeys",
+        "WebAuthn", "CCalmExit", "CLinux", "CTestKeys",
       ],
       path: "Tests/TestSupport", swiftSettings: testSettings),
     .target(
       name: "CTestKeys", path: "Tests/Support/CTestKeys", linkerSettings: [.linkedLibrary("crypto")]),
+    .target(
+      name: "CCalmExit", path: "Tests/Support/CCalmExit", linkerSettings: [.linkedLibrary("crypto")]),
     // SQLite file systems that fail on demand.
     .target(name: "CFaultyFiles", dependencies: ["CSQLite"], path: "Tests/Support/CFaultyFiles"),
     // Inserts until it is killed.

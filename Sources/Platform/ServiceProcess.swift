@@ -27,8 +27,8 @@ package enum ServiceProcess {
     return status.withLock { $0 }
   }
 
-  /// Ends the process without what exit(3) has libraries do: other threads may still drop what they held, and OpenSSL
-  /// frees under their hands what that needs. Whatever must outlast the process has been closed before.
+  /// Ends the process without what exit(3) has libraries do: OpenSSL frees what it keeps for each thread, and a thread
+  /// that ends a moment later frees the same again. Whatever must outlast the process has been closed before.
   package static func end(_ status: Int32) -> Never {
     fflush(nil)
     _exit(status)

@@ -1,4 +1,4 @@
 import Benchmarking
-import Glibc
+import Platform
 
-exit(BenchProgram.run(Array(CommandLine.arguments.dropFirst())))
+ServiceProcess.end(BenchProgram.run(Array(CommandLine.arguments.dropFirst())))

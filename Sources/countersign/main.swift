@@ -1,5 +1,4 @@
 internal import Commands
-internal import Glibc
 internal import Platform
 
-exit(CommandLineProgram.run(Array(CommandLine.arguments.dropFirst()), .live()).rawValue)
+ServiceProcess.end(CommandLineProgram.run(Array(CommandLine.arguments.dropFirst()), .live()).rawValue)

@@ -1,3 +1,5 @@
+// Not called: it is there at the end of the process.
+internal import CCalmExit
 internal import Platform
 
 /// Runs what blocks on a thread of its own: the pool has as few threads as the machine has processors, and the other
