@@ -52,7 +52,7 @@ package struct AuditRecord: Equatable, Sendable {
   package var group: UInt32
   package var process: Int32?
   package var unit: String?
-  /// The rule that decided; nil where none matched.
+  /// The rule that decided, be it a refusal; nil where none matched, or it was not known yet which one decides.
   package var rule: String?
   /// The identifier of the job grant that the caller used.
   package var grant: String?

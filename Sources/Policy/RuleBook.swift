@@ -43,7 +43,7 @@ package struct RuleBook: Judge, Equatable {
     // Whoever does not say so has not composed the client data.
     var inquiry = inquiry
     inquiry.bindsClaims = inquiry.bindsClaims ?? false
-    if let reason = refusal(by: rule, of: inquiry) { throw Refusal(reason: reason) }
+    if let reason = refusal(by: rule, of: inquiry) { throw Refusal(reason: reason, rule: rule.name) }
     return verdict(inquiry, rule.name, rule.terms)
   }
 
@@ -56,7 +56,9 @@ package struct RuleBook: Judge, Equatable {
     let candidates = possible(inquiry)
     guard let first = candidates.first else { throw Refusal(reason: whyNot(inquiry)) }
     let allowing = candidates.filter { refusal(by: $0, of: inquiry) == nil }
-    if allowing.isEmpty { throw Refusal(reason: refusal(by: first, of: inquiry) ?? "") }
+    if allowing.isEmpty {
+      throw Refusal(reason: refusal(by: first, of: inquiry) ?? "", rule: candidates.count == 1 ? first.name : nil)
+    }
     return Prospect(
       rules: candidates.map(\.name), dependsOnAccount: candidates.contains { !$0.accounts.isEmpty },
       userVerification: allowing.contains { $0.terms.userVerification },
