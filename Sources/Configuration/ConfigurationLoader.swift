@@ -66,10 +66,15 @@ package struct ConfigurationLoader: Sendable {
     try checkTPM(files, &settings)
     settings.boot = try bootBinding(of: files, trust)
     try checkBootTerms(files, settings)
-    settings.rules = try ruleBook(of: files)
+    let (rules, origins) = try ruleBook(of: files)
+    settings.rules = rules
     settings.issuers = try issuers(of: files)
     if settings.rules.rules.isEmpty {
       notices.append("\(path): there are no rules, so every request will be refused: add a rule and reload")
+    }
+    for (index, text) in rules.overruledGrants() {
+      let (file, keyPath) = origins[index]
+      notices.append("\(file.path):\(file.position(of: keyPath).line): \(text)")
     }
     for name in reviewed?.unknown ?? [] {
       notices.append("\(name) is not known on this machine: the daemon's must know it")
@@ -82,16 +87,19 @@ package struct ConfigurationLoader: Sendable {
     return path[...slash] + "conf.d"
   }
 
-  private func ruleBook(of files: [SourceFile]) throws(ConfigurationError) -> RuleBook {
+  private typealias Origin = (file: SourceFile, keyPath: String)
+
+  /// The rules, and where each of them stands.
+  private func ruleBook(of files: [SourceFile]) throws(ConfigurationError) -> (rules: RuleBook, origins: [Origin]) {
     var rules: [Rule] = []
-    var origins: [(file: SourceFile, keyPath: String)] = []
+    var origins: [Origin] = []
     for file in files {
       let ofFile = try file.rules(using: accounts)
       origins += ofFile.indices.map { (file, "rules[\($0)]") }
       rules += ofFile
     }
     do {
-      return try RuleBook(rules)
+      return (try RuleBook(rules), origins)
     } catch {
       let origin = origins[error.rule]
       let earlier = error.earlier.map { index in

@@ -78,7 +78,7 @@ package struct CallerPattern: Hashable, Sendable {
   }
 
   /// Bytes are compared, not Strings: Swift holds canonically equivalent texts for equal.
-  private func isSame(_ wanted: String, _ found: String?) -> Bool {
+  func isSame(_ wanted: String, _ found: String?) -> Bool {
     found.map { wanted.utf8.elementsEqual($0.utf8) } ?? false
   }
 

@@ -102,6 +102,6 @@ extension Terms {
   }
 }
 
-private func shortened(_ texts: [String], separator: String = ", ") -> String {
+func shortened(_ texts: [String], separator: String = ", ") -> String {
   texts.prefix(4).joined(separator: separator) + (texts.count > 4 ? " and \(texts.count - 4) more" : "")
 }
