@@ -252,8 +252,11 @@ struct AdminService: FrameService {
   /// By the rules in force.
   private func explain(_ payload: [UInt8]) async throws -> [String: JSONValue] {
     guard case .object(let members) = try JSONValue.parse(payload) else { return [:] }
-    let inquiry = try await executables.inquiry(try PolicyQuestion(json: members))
-    return await engine.explain(inquiry).json
+    let question = try PolicyQuestion(json: members)
+    let inquiry = try await executables.inquiry(question)
+    var explanation = await engine.explain(inquiry)
+    explanation.warnings += await executables.strangers(question)
+    return explanation.json
   }
 
   private func answer(

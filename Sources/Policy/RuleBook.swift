@@ -250,12 +250,14 @@ extension RuleBook {
   }
 
   func described(_ caller: Caller) -> String {
-    let groups = ([caller.group] + caller.supplementaryGroups).prefix(16).map(String.init).joined(separator: ", ")
+    let groups = ([caller.group] + caller.supplementaryGroups).prefix(16).map { Caller.text(ofNumber: $0) ?? "unknown" }
+      .joined(separator: ", ")
     let more = caller.supplementaryGroups.count > 15 ? ", …" : ""
     let unit = caller.unit.map { quoted($0) } ?? "unknown"
     let container = caller.container.map { ", container \(quoted($0.prefix(12) + "…"))" } ?? ""
     let grant = caller.grant.map { ", grant \($0.id)" } ?? ""
-    return "uid \(caller.user), gids \(groups)\(more), unit \(unit)\(container)\(grant)"
+    return
+      "uid \(Caller.text(ofNumber: caller.user) ?? "unknown"), gids \(groups)\(more), unit \(unit)\(container)\(grant)"
   }
 }
 
