@@ -96,7 +96,9 @@ actor JobGrants {
   /// - Throws: ``GrantError``, and nothing is left
   func create(_ request: GrantRequest, by administrator: Caller) async throws -> GrantReport {
     guard await engine.ruleNames.contains(request.rule) else {
-      throw GrantError(description: "there is no rule \(quoted(request.rule, limit: 64)) in force")
+      throw GrantError(
+        description: "there is no rule \(quoted(request.rule, limit: 64)) in force",
+        remedy: "name one of the configuration, reloading it first where it is new", isOfRequest: true)
     }
     try refuseWhenEnding()
     let count = jobs.count + spent.count
@@ -144,7 +146,8 @@ actor JobGrants {
     let claims = try unboundedClaims(of: request)
     guard AuditRecord.count(ofClaims: claims.values) <= Self.maximumClaims else {
       throw GrantError(
-        description: "the claims of a grant have together at most \(Self.maximumClaims) bytes in a record")
+        description: "the claims of a grant have together at most \(Self.maximumClaims) bytes in a record",
+        isOfRequest: true)
     }
     return claims
   }

@@ -621,7 +621,10 @@ def test_policy_explain_asks_the_daemon(make_daemon, programs):
     done = policy(programs, *with_daemon, "--user", "4711", "--rp-id", "mine.example.com")
     assert done.returncode == 3
     done = policy(programs, *with_daemon, "--pid", "999999999", "--rp-id", "mine.example.com")
-    assert done.returncode == 1 and "no process" in done.stderr
+    assert done.returncode == 2 and "no process" in done.stderr
+    for wrong in (["--user", "no-such-user-here"], ["--operation", "dance"], ["--user-handle", "!"]):
+        done = policy(programs, *with_daemon, *wrong, "--rp-id", "mine.example.com")
+        assert done.returncode == 2 and done.stderr.endswith(": see countersign policy explain --help\n"), done
 
 
 @pytest.mark.parametrize(
