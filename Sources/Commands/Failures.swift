@@ -167,8 +167,10 @@ extension CommandFailure {
       self.init(.failure, what, "no entry of pubKeyCredParams has the type \"public-key\"", "correct the options")
     case .userVerificationUnavailable:
       self.init(
-        .failure, what, "the options require user verification, which this authenticator has not",
-        "ask for userVerification \"preferred\" or \"discouraged\", or have a PIN set with countersign pin set")
+        .refusedByPolicy, what,
+        "the options require user verification, and nothing verifies one here, neither a rule nor a PIN",
+        "have the operator add userVerification to the rule, or set a PIN (countersign pin set) and give it with "
+          + "--pin-file or --pin-credential; or ask for \"preferred\"")
     case .pinNeeded:
       self.init(
         .refusedByPolicy, what, "a verified user is asked for, and only the PIN verifies one here",

@@ -131,8 +131,9 @@ enum Help {
     Exit status:
       0  done
       1  other failure
-      2  wrong usage or malformed input
-      3  refused by policy, or for want of the right PIN or passphrase
+      2  wrong usage or malformed input, also where only the daemon can tell
+      3  refused by policy, or for want of user verification or of the right PIN or
+         passphrase
       4  no such credential
       5  daemon not reachable
       6  TPM failure
