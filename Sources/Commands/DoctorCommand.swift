@@ -46,7 +46,7 @@ private struct Examination {
     let (status, ofDaemon) = askDaemon(until: deadline)
     var findings = [ofConfiguration, ofDaemon]
     if let status {
-      findings += examine(status)
+      findings += examine(status, until: deadline)
     } else if let settings {
       // The daemon would say more than the file system does.
       findings += examineDevice(settings)
@@ -117,7 +117,7 @@ private struct Examination {
 
   // MARK: What the daemon says
 
-  private func examine(_ status: Members) -> [Finding] {
+  private func examine(_ status: Members, until deadline: Deadline) -> [Finding] {
     var findings: [Finding] = []
     if let state = status.text("decommissioned") {
       // Everything else would be of something that is gone.
@@ -131,6 +131,7 @@ private struct Examination {
             : "countersign decommission")
       ]
     }
+    findings += examineChanges(until: deadline)
     if let problem = status.text("configurationProblem") {
       findings.append(
         .failed(
@@ -152,6 +153,31 @@ private struct Examination {
     findings.append(examineStore(status))
     findings.append(examineAudit(status.members("auditLog")))
     if let chain = examineChain() { findings.append(chain) }
+    return findings
+  }
+
+  /// What stands in the files and is not in force: a daemon that is younger than its files says nothing of it otherwise.
+  private func examineChanges(until deadline: Deadline) -> [Finding] {
+    guard let connection = try? context.connect(to: context.adminSocket, until: deadline),
+      let changes = try? AdminClient(connection).configurationChanges(until: deadline)
+    else { return [] }
+    func listed(_ name: String) -> String {
+      guard case .array(let keys)? = changes[name] else { return "" }
+      return keys.compactMap { if case .string(let key) = $0 { key } else { nil } }.joined(separator: ", ")
+    }
+    let (restart, reload, file) = (listed("restart"), listed("reload"), changes.text("configuration") ?? "?")
+    var findings: [Finding] = []
+    if !restart.isEmpty {
+      findings.append(
+        .warning(
+          "settings in force", "changed in the files of \(file) since the daemon's start: \(restart)",
+          mend: "systemctl restart countersignd"))
+    }
+    if !reload.isEmpty {
+      findings.append(
+        .warning(
+          "rules in force", "older than the files of \(file): \(reload)", mend: "systemctl reload countersignd"))
+    }
     return findings
   }
 

@@ -93,6 +93,8 @@ struct AdminService: FrameService {
   var boot: BootDesk?
   /// The same.
   var decommissioning: Decommissioning?
+  /// The same.
+  var changes: (@Sendable () async -> ConfigurationChanges)?
   let status: @Sendable () async -> StatusReport
   let auditLog: @Sendable () async -> AuditReport
   let metrics: @Sendable (RequestTally) async -> String
@@ -129,6 +131,9 @@ struct AdminService: FrameService {
       switch request.request {
       case "status": return encode(await status())
       case "audit": return encode(await auditLog())
+      case "configurationChanges":
+        guard let changes else { throw AdminProblem(error: "this daemon has no configuration") }
+        return encode(await changes())
       case "metrics": return encode(Metrics(metrics: await metrics(await engine.tally)))
       case "credentials":
         let (page, next) = try await engine.credentials(after: request.after, limit: Self.pageCount, for: caller)

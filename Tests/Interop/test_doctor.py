@@ -78,6 +78,28 @@ def test_a_reload_that_was_not_taken(make_daemon):
     assert doctor(daemon)[0] == 0
 
 
+def test_what_waits_for_a_restart(make_daemon):
+    """The files may be ahead of the daemon: by what a reload takes, and by what it does not."""
+    daemon = make_daemon().start()
+    assert not {"settings in force", "rules in force"} & doctor(daemon)[1].keys()
+    content = json.loads(daemon.configuration.read_text())
+    content["rules"][0]["name"] = "renamed"
+    content |= {"limits": {"connections": 7}, "log": {"level": "debug"}}
+    daemon.write_configuration(json.dumps(content))
+    code, checks = doctor(daemon)
+    assert code == 0 and checks["settings in force"]["text"].endswith("since the daemon's start: limits.connections, log.level")
+    assert checks["rules in force"]["text"] == f"older than the files of {daemon.configuration}: rules"
+    assert checks["rules in force"]["remedy"] == "systemctl reload countersignd"
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "rules in force" not in doctor(daemon)[1], "the reload")
+    assert doctor(daemon)[1]["settings in force"]["remedy"] == "systemctl restart countersignd"
+    assert "changed, and taken at the next start: limits.connections, log.level" in daemon.errors()
+    daemon.stop()
+    daemon.start()
+    assert not {"settings in force", "rules in force"} & doctor(daemon)[1].keys()
+
+
+
 def test_a_tpm_that_has_gone(make_daemon, software_tpm):
     daemon = make_daemon(tcti=software_tpm.tcti).start()
     assert status(daemon)["bootState"] == "not bound"
