@@ -9,7 +9,8 @@ internal import WebAuthn
 /// `countersign doctor`: everything that stands between this machine and a signature, each with what mends it.
 func doctor(_ context: CommandContext) throws(CommandFailure) {
   let output = try context.prepareOutput()
-  let findings = Examination(context).run(until: try context.deadline())
+  var examination = Examination(context)
+  let findings = examination.run(until: try context.deadline())
   if context.arguments.has(.json) {
     try output(
       JSONValue.object([
@@ -31,7 +32,7 @@ private struct Examination {
   /// Bytes below which the audit log will soon have no room: some 100,000 records.
   private static let littleSpace: UInt64 = 64 << 20
 
-  private let context: CommandContext
+  private var context: CommandContext
   private let machine: Machine
   private let configuration: String
 
@@ -41,8 +42,9 @@ private struct Examination {
     configuration = context.arguments[.configuration] ?? ConfigurationLoader.defaultPath
   }
 
-  func run(until deadline: Deadline) -> [Finding] {
+  mutating func run(until deadline: Deadline) -> [Finding] {
     let (settings, ofConfiguration) = readConfiguration()
+    context.configuredAdminSocket = settings?.adminSocket
     let (status, ofDaemon) = askDaemon(until: deadline)
     var findings = [ofConfiguration, ofDaemon]
     if let status {
@@ -259,7 +261,7 @@ private struct Examination {
       guard let flaw = try machine.logFlaw(daemon.path, daemon.key, expectation) else {
         return .ok("audit chain", "its end is as the daemon wrote it, up to what its TPM has signed and behind it")
       }
-      return .warning("audit chain", "NOT VERIFIED: \(flaw)", mend: mend)
+      return .failed("audit chain", "NOT VERIFIED: \(flaw)", mend: mend)
     } catch {
       return .warning("audit chain", "it cannot be looked at (\(error))", mend: "ask as root: sudo countersign doctor")
     }

@@ -99,6 +99,30 @@ def test_what_waits_for_a_restart(make_daemon):
     assert not {"settings in force", "rules in force"} & doctor(daemon)[1].keys()
 
 
+def test_a_log_that_was_changed_is_a_failure(make_daemon):
+    daemon = make_daemon().start()
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        register(ctap, "one.example.com")
+    lines = daemon.audit_log.read_bytes().splitlines(keepends=True)
+    daemon.audit_log.write_bytes(b"".join(lines[:-1]))
+    code, checks = doctor(daemon)
+    assert code == 1 and failed(checks) == ["audit chain"], checks
+
+
+def test_it_asks_the_daemon_of_the_configuration_it_is_given(make_daemon):
+    """Where nobody names the operator's socket, the configuration does."""
+    daemon = make_daemon()
+    content = json.loads(daemon.configuration.read_text())
+    content |= {"socket": str(daemon.socket), "adminSocket": str(daemon.admin_socket)}
+    daemon.write_configuration(json.dumps(content))
+    daemon.start()
+    result = daemon.run("doctor", "--json", "--config", str(daemon.configuration))
+    checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
+    assert result.returncode == 0 and checks["daemon"]["verdict"] == "ok", checks
+    assert str(daemon.socket) in checks["jobs' socket"]["text"]
+
+
 
 def test_a_tpm_that_has_gone(make_daemon, software_tpm):
     daemon = make_daemon(tcti=software_tpm.tcti).start()
