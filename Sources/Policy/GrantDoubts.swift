@@ -21,9 +21,9 @@ extension RuleBook {
     doubts += overrulings.prefix(8).map { "\($0), so the grant has no effect there" }
     if overrulings.count > 8 { doubts.append("\(overrulings.count - 8) more rules do so elsewhere") }
     // Of the terms, those that a grant settles once and for all.
-    let holder = Caller(
-      connection: 0, user: grant.user, group: .max, process: nil, supplementaryGroups: [], unit: nil, grant: grant)
-    if let refusal = rule.terms.refusal(of: holder, by: rule.name) { doubts.append(refusal) }
+    let claims = rule.terms.claimRefusals(of: grant.claims.values, by: rule.name)
+    doubts += claims.prefix(16)
+    if claims.count > 16 { doubts.append("\(name) requires \(claims.count - 16) more claims") }
     if !rule.terms.mayAllow(from: start, until: end) {
       doubts.append("\(name) allows at other hours than those in which the grant lives")
     }

@@ -76,6 +76,20 @@ def test_formats(make_daemon):
     assert len(os.listdir(daemon.folder / "jobs")) == 2
 
 
+def test_a_grant_that_another_rule_overrules(make_daemon):
+    """Who makes it learns at once where it will not be of use; refusals would come one by one."""
+    narrow = rule("narrow", ["x.deploy.example.com"], BOTH, [{"user": os.getuid()}])
+    claims = {"ref": "refs/heads/main", "repository": "org/*"}
+    daemon = make_daemon([*rules(requireClaims=claims), narrow]).start()
+    assert "so grants for rule \"deploy\" have no effect there" in daemon.errors()
+    grant = create(daemon, "--rule", "deploy", *me(), "--claim", "repository=other")
+    assert grant["warnings"] == [
+        'rule "narrow" is more specific and decides for "x.deploy.example.com", so the grant has no effect there',
+        'rule "deploy" requires the claim "ref", and the caller has none',
+        'rule "deploy" requires another claim "repository" than "other"',
+    ]
+
+
 @needs_root
 def test_only_its_user_can_open_it(make_daemon):
     daemon = make_daemon(rules()).start()

@@ -66,6 +66,17 @@ import Testing
     #expect(try doubts(rule, claims: ["ref": "x"]).first?.contains("requires another claim") == true)
   }
 
+  /// Whoever makes it need not find them out one by one.
+  @Test func allClaimsThatAreMissing() throws {
+    let any = [ClaimPattern("**")]
+    let rule = try rule().saying { $0.requiredClaims = ["ref": any, "repository": any, "run": any] }
+    #expect(
+      try doubts(rule, claims: ["repository": "org/app"]) == [
+        #"rule "r" requires the claim "ref", and the caller has none"#,
+        #"rule "r" requires the claim "run", and the caller has none"#,
+      ])
+  }
+
   /// What a more specific rule decides the grant's rule does not.
   @Test func whatAnotherRuleDecides() throws {
     let mine = try rule([CallerPattern(byGrant: true)], ["*.example.com"], [.register, .authenticate])
