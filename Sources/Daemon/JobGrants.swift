@@ -118,7 +118,9 @@ actor JobGrants {
       endsAt: time.unixMilliseconds + Int64(request.lifetime) * 1000, folder: place, server: server(for: grant))
     do {
       // Whoever may not be recorded may not begin.
-      try await engine.begin(grant, until: job.deadline, operations: request.operations, for: administrator)
+      let terms = AuditRecord.GrantTerms(
+        user: grant.user, process: request.process, controlGroup: request.controlGroup, end: job.endsAt)
+      try await engine.begin(grant, terms, until: job.deadline, operations: request.operations, for: administrator)
       try await job.server.listen(on: listener)
       // Whoever ends them all has not seen this one.
       try refuseWhenEnding()

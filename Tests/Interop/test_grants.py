@@ -88,6 +88,10 @@ def test_a_grant_that_another_rule_overrules(make_daemon):
         'rule "deploy" requires the claim "ref", and the caller has none',
         'rule "deploy" requires another claim "repository" than "other"',
     ]
+    made = next(one for one in daemon.audit(own=True) if one.get("detail") == "grant.create")
+    assert made["forUid"] == os.getuid() and made["endsAt"] == grant["endsAt"]
+    shown = daemon.run("audit", "show", "--operation", "grant", str(daemon.audit_log)).stdout
+    assert f" forUid={os.getuid()} endsAt={grant['endsAt']}" in shown, shown
 
 
 @needs_root
