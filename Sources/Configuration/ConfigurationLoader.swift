@@ -40,7 +40,8 @@ package struct ConfigurationLoader: Sendable {
   package func load(
     _ path: String = defaultPath, mayBeMissing: Bool = false,
     otherwise advice: String =
-      "write one with at least one rule (the package brings an example), or name another with --config"
+      "write one with at least one rule (the package brings an example), or name another with --config; for a trial beside "
+      + "it, without root or a TPM, see the example of countersignd --help"
   ) throws(ConfigurationError) -> LoadedSettings {
     var files: [SourceFile] = []
     var notices: [String] = []
@@ -235,9 +236,10 @@ extension SourceFile {
   }
 
   private func checkedSocket(_ path: String, _ keyPath: String) throws(ConfigurationError) -> String {
-    // sun_path of unix(7), with its NUL.
-    guard path.utf8.count < 108 else {
-      throw error(keyPath, "the path has \(path.utf8.count) bytes, a socket's has at most 107", "choose a shorter one")
+    guard path.utf8.count <= UnixSocket.longestPath else {
+      throw error(
+        keyPath, "the path has \(path.utf8.count) bytes, a socket's has at most \(UnixSocket.longestPath)",
+        "choose a shorter one")
     }
     return try checkedPath(path, keyPath)
   }

@@ -78,6 +78,14 @@ extension Settings {
   /// - Parameter file: to be named
   /// - Throws: ``ConfigurationError``
   package func check(_ file: String) throws(ConfigurationError) {
+    for (name, option, path) in [("socket", "--socket", socket), ("adminSocket", "--admin-socket", adminSocket)]
+    where path.utf8.count > UnixSocket.longestPath {
+      throw ConfigurationError(
+        file: file,
+        problem: "\(name): \(quoted(path)) has \(path.utf8.count) bytes, a socket's path has at most "
+          + "\(UnixSocket.longestPath)",
+        advice: "choose one in a folder with a shorter name, with \(name) or \(option)")
+    }
     guard socket != adminSocket else {
       throw ConfigurationError(
         file: file, problem: "socket and adminSocket are both \(quoted(socket))",

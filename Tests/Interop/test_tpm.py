@@ -204,7 +204,7 @@ def test_owner_authorization(make_daemon, software_tpm, folder):
     """It comes as a systemd credential; missing or wrong, one line says so."""
     daemon = make_daemon(tcti=software_tpm.tcti)
     subprocess.run(["tpm2_changeauth", "-T", software_tpm.tcti, "-c", "owner", "open sesame"], check=True)
-    wanted = "the TPM's owner authorization is set and was not given or is wrong: pass it to countersignd"
+    wanted = "the TPM's owner authorization is set and was not given or is wrong: put it into /etc/credstore/countersign.owner-authorization"
     assert wanted in daemon.refuses_to_start(6)
     daemon.credentials = folder / "credentials"
     daemon.credentials.mkdir()
