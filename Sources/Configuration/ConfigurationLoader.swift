@@ -131,7 +131,22 @@ package struct ConfigurationLoader: Sendable {
   private func checkTPM(_ files: [SourceFile], _ settings: inout Settings) throws(ConfigurationError) {
     let tcti = files.last { $0.document.tpm?.tcti != nil }
     let directory = files.last { $0.document.tpm?.softwareDirectory != nil }
-    guard let directory else { return }
+    let forbidding =
+      files.last { $0.document.tpm?.allowSoftware != nil }
+      .map { " (\($0.path):\($0.position(of: "tpm.allowSoftware").line): allowSoftware is false)" } ?? ""
+    guard let directory else {
+      // What answers there is a TPM in software, whatever it says of itself.
+      if let tcti, !settings.allowSoftwareTPM, let text = tcti.document.tpm?.tcti,
+        ["swtpm", "mssim", "libtpms"].contains(text.prefix { $0 != ":" })
+      {
+        throw tcti.error(
+          "tpm.tcti",
+          "\(quoted(text)) is a software TPM, which protects keys from nobody who can read its files, and is "
+            + "not allowed\(forbidding)",
+          "add allowSoftware: true if that is meant, or name a TPM, such as \"device:/dev/tpmrm0\"")
+      }
+      return
+    }
     if let tcti {
       throw directory.error(
         "tpm.softwareDirectory", "tpm.tcti is given too (\(tcti.path):\(tcti.position(of: "tpm.tcti").line))",
@@ -139,7 +154,9 @@ package struct ConfigurationLoader: Sendable {
     }
     if !settings.allowSoftwareTPM {
       throw directory.error(
-        "tpm.softwareDirectory", "a software TPM protects keys from nobody who can read its files, and is not allowed",
+        "tpm.softwareDirectory",
+        "a software TPM protects keys from nobody who can read its files, and is not allowed"
+          + forbidding,
         "add allowSoftware: true if that is meant, or remove softwareDirectory")
     }
   }

@@ -65,6 +65,38 @@ def test_the_way_to_a_trial(make_daemon, folder):
     assert done.returncode == 2 and "for a trial" in done.stderr and "countersignd --help" in done.stderr
 
 
+def written(folder, tpm, more):
+    file = folder / "countersign.json"
+    file.write_text(json.dumps({"rules": RULES, "tpm": tpm}, indent=1))
+    (folder / "conf.d").mkdir(exist_ok=True)
+    (folder / "conf.d" / "trial.json").write_text(json.dumps({"tpm": more}, indent=1))
+    return file, folder / "conf.d" / "trial.json"
+
+
+SOFTWARE = {"softwareDirectory": "/var/lib/countersign/tpm", "allowSoftware": True}
+
+
+@pytest.mark.parametrize(
+    ("tpm", "more", "at", "besides"),
+    [
+        ({"tcti": "device:/dev/tpmrm0"}, SOFTWARE, 1, 0), (SOFTWARE, {"tcti": "device:/dev/tpmrm0"}, 0, 1),
+        (SOFTWARE, {"allowSoftware": False}, 0, 1), ({"tcti": "swtpm:path=/run/x"}, {"allowSoftware": False}, 0, 1),
+    ],
+)
+def test_files_that_contradict_each_other(programs, folder, tpm, more, at, besides):
+    files = written(folder, tpm, more)
+    done = check_configuration(programs, files[0])
+    assert done.returncode == 2 and done.stderr.startswith(f"countersignd: {files[at]}:") and f"({files[besides]}:" in done.stderr, done
+
+
+def test_a_simulator_is_software(programs, folder):
+    file, _ = written(folder, {"tcti": "swtpm:path=/run/x"}, {})
+    done = check_configuration(programs, file)
+    assert done.returncode == 2 and "add allowSoftware: true" in done.stderr
+    file, _ = written(folder, {"tcti": "swtpm:path=/run/x"}, {"allowSoftware": True})
+    assert check_configuration(programs, file).returncode == 0
+
+
 def test_a_folder_in_which_others_could_put_another_configuration(programs, folder):
     parent = folder / "parent"
     (parent / "etc").mkdir(parents=True)
