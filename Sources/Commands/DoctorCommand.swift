@@ -49,6 +49,8 @@ private struct Examination {
     var findings = [ofConfiguration, ofDaemon]
     if let status {
       findings += examine(status, until: deadline)
+      // Whatever else there is to be found, nothing is signed here any more.
+      if status.text("decommissioned") != nil { return findings }
     } else if let settings {
       // The daemon would say more than the file system does.
       findings += examineDevice(settings)

@@ -123,6 +123,22 @@ def test_it_asks_the_daemon_of_the_configuration_it_is_given(make_daemon):
     assert str(daemon.socket) in checks["jobs' socket"]["text"]
 
 
+def test_after_a_decommissioning(make_daemon):
+    daemon = make_daemon().start()
+    assert daemon.run("decommission", "--yes", "--admin-socket", str(daemon.admin_socket)).returncode == 0
+    eventually(lambda: status(daemon).get("decommissioned") == "yes", "the daemon that says so")
+    daemon.stop()
+    daemon.start()
+    report = status(daemon)
+    assert report["decommissioned"] == "yes" and report["rules"] == 0
+    # It has no reason to look at the TPM, and takes a software TPM for no hardware.
+    assert report["tpm"]["kind"] == "software" and report["tpm"]["state"].startswith("not asked: nothing of this device is left")
+    people = daemon.run("status", "--admin-socket", str(daemon.admin_socket)).stdout
+    assert re.search(r"^decommissioned +yes: to begin anew, stop countersignd", people, re.M), people
+    assert "firmware" not in people and "0.0.0.0" not in people
+    code, checks = doctor(daemon)
+    assert code == 1 and failed(checks) == ["service"], checks
+
 
 def test_a_tpm_that_has_gone(make_daemon, software_tpm):
     daemon = make_daemon(tcti=software_tpm.tcti).start()
