@@ -34,6 +34,7 @@ extension AdminProblem {
     case let problem as GrantError:
       self.init(error: problem.description, remedy: problem.remedy, kind: problem.isOfRequest ? "usage" : nil)
     case let problem as QuestionError: self = .usage(problem.description)
+    case let refusal as EnrolmentRefusal where refusal.isMalformed: self = .usage(refusal.description)
     default: self.init(error: "\(error)")
     }
   }
