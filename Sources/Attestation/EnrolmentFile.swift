@@ -4,9 +4,12 @@ package import WebAuthn
 /// Why a file of the enrolment is not what it should be, or is refused.
 package struct EnrolmentRefusal: Error, Equatable, Sendable, CustomStringConvertible {
   package let description: String
+  /// Whether it is no such file at all, and not one that is another's, altered or too old.
+  package let isMalformed: Bool
 
-  package init(_ description: String) {
+  package init(_ description: String, isMalformed: Bool = false) {
     self.description = description
+    self.isMalformed = isMalformed
   }
 }
 
@@ -32,7 +35,7 @@ package enum EnrolmentFile: String, CaseIterable, Sendable {
   /// - Throws: ``EnrolmentRefusal``
   func members(of value: JSONValue) throws(EnrolmentRefusal) -> JSONCursor {
     let kind = try EnrolmentFile.kind(of: value)
-    guard kind == self else { throw EnrolmentRefusal("it is \(kind.inWords), not \(inWords)") }
+    guard kind == self else { throw EnrolmentRefusal("it is \(kind.inWords), not \(inWords)", isMalformed: true) }
     return JSONCursor(value)
   }
 
@@ -46,12 +49,13 @@ package enum EnrolmentFile: String, CaseIterable, Sendable {
     let cursor = JSONCursor(value)
     let kind = try? cursor.optional("countersign")?.string()
     guard let kind, let known = EnrolmentFile(rawValue: kind) else {
-      throw EnrolmentRefusal("it is no file of Countersign's enrolment (the member \"countersign\" is missing)")
+      throw EnrolmentRefusal(
+        "it is no file of Countersign's enrolment (the member \"countersign\" is missing)", isMalformed: true)
     }
     let version = try? cursor.optional("version")?.integer(in: 0 ... .max)
     guard version == EnrolmentFile.version else {
       throw EnrolmentRefusal(
-        "it is of a version that this program does not know: use the same version on both machines")
+        "it is of a version that this program does not know: use the same version on both machines", isMalformed: true)
     }
     return known
   }
@@ -63,6 +67,8 @@ func reading<Value>(_ body: () throws -> Value) throws(EnrolmentRefusal) -> Valu
     return try body()
   } catch let refusal as EnrolmentRefusal {
     throw refusal
+  } catch let error as JSONInputError {
+    throw EnrolmentRefusal("\(error)", isMalformed: true)
   } catch {
     throw EnrolmentRefusal("\(error)")
   }

@@ -11,7 +11,7 @@ struct AuditLine {
   init(_ record: AuditRecord) {
     bytes.reserveCapacity(512)
     bytes.append(UInt8(ascii: "{"))
-    time(record.time)
+    time("time", record.time)
     text("outcome", record.outcome.rawValue)
     text("operation", record.operation.rawValue)
     text("detail", record.detail)
@@ -23,6 +23,10 @@ struct AuditLine {
     text("rule", record.rule)
     text("grant", record.grant)
     texts("claims", record.claims)
+    number("forUid", record.grantTerms?.user)
+    number("forPid", record.grantTerms?.process)
+    text("forCgroup", record.grantTerms?.controlGroup)
+    time("endsAt", record.grantTerms?.end)
     text("rpId", record.relyingPartyID)
     digits("credentialId", record.credentialID)
     digits("userHandleHash", record.userHandleHash)
@@ -38,7 +42,7 @@ struct AuditLine {
   /// What a signature is over: see ``SignedHead``.
   init(time: Int64, head: ChainEnd, anchor: UInt64, key: [UInt8]) {
     bytes.append(UInt8(ascii: "{"))
-    self.time(time)
+    self.time("time", time)
     text("outcome", AuditRecord.Outcome.done.rawValue)
     text("operation", AuditRecord.Operation.head.rawValue)
     number("head", head.sequence)
@@ -81,8 +85,9 @@ struct AuditLine {
     appendDecimal(UInt64(value.magnitude), to: &bytes)
   }
 
-  private mutating func time(_ value: Int64) {
-    key("time")
+  private mutating func time(_ name: StaticString, _ value: Int64?) {
+    guard let value else { return }
+    key(name)
     bytes.append(UInt8(ascii: "\""))
     Timestamp.append(unixMilliseconds: value, to: &bytes)
     bytes.append(UInt8(ascii: "\""))

@@ -41,6 +41,24 @@ package struct AuditRecord: Equatable, Sendable {
     case chainBreak = "log.break"
   }
 
+  /// Who may use a grant, and until when.
+  package struct GrantTerms: Equatable, Sendable {
+    package let user: UInt32
+    /// With whose end the grant ends; nil where it is with nobody's.
+    package let process: Int32?
+    /// The same of a control group, as in /proc/PID/cgroup.
+    package let controlGroup: String?
+    /// Milliseconds since 1970-01-01 UTC, by the clock at its making; at the latest.
+    package let end: Int64
+
+    package init(user: UInt32, process: Int32? = nil, controlGroup: String? = nil, end: Int64) {
+      self.user = user
+      self.process = process
+      self.controlGroup = controlGroup
+      self.end = end
+    }
+  }
+
   /// Milliseconds since 1970-01-01 UTC.
   package var time: Int64
   package var outcome: Outcome
@@ -52,12 +70,14 @@ package struct AuditRecord: Equatable, Sendable {
   package var group: UInt32
   package var process: Int32?
   package var unit: String?
-  /// The rule that decided; nil where none matched.
+  /// The rule that decided, be it a refusal; nil where none matched, or it was not known yet which one decides.
   package var rule: String?
   /// The identifier of the job grant that the caller used.
   package var grant: String?
   /// What the grant says of its job; in the file with sorted keys.
   package var claims: [String: String]?
+  /// Of a grant that is made: for whom, and for how long.
+  package var grantTerms: GrantTerms?
   package var relyingPartyID: String?
   package var credentialID: [UInt8]?
   /// SHA-256 of the user handle.

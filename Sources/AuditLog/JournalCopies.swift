@@ -93,6 +93,10 @@ package final class JournalCopies: Sendable {
     for (name, value) in (record.claims ?? [:]).sorted(by: { $0.key < $1.key }) {
       add("COUNTERSIGN_CLAIM", "\(name)=\(value)")
     }
+    add("COUNTERSIGN_FOR_UID", record.grantTerms.map { String($0.user) })
+    add("COUNTERSIGN_FOR_PID", record.grantTerms?.process.map { String($0) })
+    add("COUNTERSIGN_FOR_CGROUP", record.grantTerms?.controlGroup)
+    add("COUNTERSIGN_ENDS_AT", record.grantTerms.map { Timestamp.text(unixMilliseconds: $0.end) })
     add("COUNTERSIGN_RPID", record.relyingPartyID)
     add("COUNTERSIGN_CREDENTIAL", record.credentialID.map { hexadecimal($0) })
     add("COUNTERSIGN_USER_HANDLE_HASH", record.userHandleHash.map { hexadecimal($0) })

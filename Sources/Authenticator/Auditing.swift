@@ -128,6 +128,8 @@ extension AuthenticatorEngine {
     var record = AuditRecord(.refused, AuditRecord.Operation(inquiry.operation), inquiry.caller, environment.time)
     record.relyingPartyID = inquiry.scope.relyingPartyID
     record.detail = detail
+    record.rule = refusal.rule
+    rulesInUse[inquiry.caller.connection] = refusal.rule
     record.reason = refusal.reason
     record.result = "\(CTAPStatus.operationDenied)"
     await recordWithinLimits(record)

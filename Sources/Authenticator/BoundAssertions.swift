@@ -1,4 +1,4 @@
-internal import AuditLog
+package import AuditLog
 internal import CTAP
 internal import Crypto
 internal import Platform
@@ -67,17 +67,20 @@ extension AuthenticatorEngine {
   ///
   /// - Parameters:
   ///   - grant: of which nobody knows yet
+  ///   - terms: for the record
   ///   - deadline: CLOCK_BOOTTIME in nanoseconds
   ///   - operations: registrations and assertions that it may have; nil for no limit
   ///   - caller: on the operator's socket
   /// - Throws: ``OperatorRefusal``
   package func begin(
-    _ grant: Grant, until deadline: UInt64, operations: Int?, for caller: Caller
+    _ grant: Grant, _ terms: AuditRecord.GrantTerms, until deadline: UInt64, operations: Int?, for caller: Caller
   ) async throws(OperatorRefusal) {
     guard caller.isOperator else { throw OperatorRefusal(description: "grants are the operator's") }
     guard !gate.isRetired else { throw OperatorRefusal(description: "this runner is being decommissioned") }
     do throws(Failure) {
-      try await record(grantRecord(grant, "grant.create", caller, reason: nil))
+      var record = grantRecord(grant, "grant.create", caller, reason: nil)
+      record.grantTerms = terms
+      try await self.record(record)
     } catch {
       throw OperatorRefusal(description: error.reason)
     }

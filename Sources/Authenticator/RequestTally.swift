@@ -14,7 +14,7 @@ package struct RequestTally: Equatable, Sendable {
 
   package struct Key: Hashable, Sendable {
     package let command: String
-    /// Empty where no rule was asked or none said yes.
+    /// The one that decided, be it a refusal; empty where none was asked or none matched.
     package let rule: String
     package let result: Result
 

@@ -29,6 +29,12 @@ package struct AdminClient {
     try ask(["request": "status"], until: deadline)
   }
 
+  /// How far the configuration's files are from what is in force: `restart`, `reload`, and `problem` where they cannot be
+  /// read.
+  package func configurationChanges(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
+    try ask(["request": "configurationChanges"], until: deadline)
+  }
+
   /// What it takes to verify the audit log.
   package func audit(until deadline: Deadline) throws(ClientError) -> [String: JSONValue] {
     try ask(["request": "audit"], until: deadline)

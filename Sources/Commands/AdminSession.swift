@@ -86,6 +86,9 @@ extension CommandContext {
   func refusal(in members: [String: JSONValue], otherwise remedy: String) -> CommandFailure? {
     guard case .string(let problem)? = members["error"] else { return nil }
     let named: String? = if case .string(let text)? = members["remedy"] { text } else { nil }
+    guard members["kind"] != .string("usage") else {
+      return fail(.usage, "the daemon refused (\(problem))", named ?? "see countersign \(command.rawValue) --help")
+    }
     return fail(.failure, "the daemon refused (\(problem))", named ?? remedy)
   }
 }

@@ -118,7 +118,8 @@ private func described(_ record: [String: JSONValue]) -> String {
   var line = [text("time") ?? "-", text("outcome") ?? "-", text("operation") ?? "-"].joined(separator: " ")
   if let detail = text("detail") { line += " " + detail }
   let names = [
-    "rpId", "uid", "unit", "grant", "claims", "connection", "rule", "credentialId", "signCount", "latency",
+    "rpId", "uid", "unit", "grant", "claims", "forUid", "forPid", "forCgroup", "endsAt",
+    "connection", "rule", "credentialId", "signCount", "latency",
     "suppressed", "head", "anchor", "result",
   ]
   for name in names { if let value = text(name) { line += " \(name)=\(value)" } }

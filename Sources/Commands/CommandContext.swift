@@ -11,6 +11,8 @@ struct CommandContext {
   let arguments: Arguments
   let console: Console
   let command: Command
+  /// Where the configuration that is looked at puts the operator's socket; nil where none is.
+  var configuredAdminSocket: String?
 
   /// e.g. `cannot register`
   var what: String { command.complaint }
@@ -25,7 +27,7 @@ struct CommandContext {
     JobSocket.named(option: arguments[.socket]) { console.environment[$0] }
   }
 
-  var adminSocket: String { arguments[.adminSocket] ?? CommandContext.defaultAdminSocket }
+  var adminSocket: String { arguments[.adminSocket] ?? configuredAdminSocket ?? Self.defaultAdminSocket }
 
   func fail(_ status: ExitCode, _ why: String, _ remedy: String) -> CommandFailure {
     CommandFailure(status, what, why, remedy)

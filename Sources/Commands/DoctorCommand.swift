@@ -9,7 +9,8 @@ internal import WebAuthn
 /// `countersign doctor`: everything that stands between this machine and a signature, each with what mends it.
 func doctor(_ context: CommandContext) throws(CommandFailure) {
   let output = try context.prepareOutput()
-  let findings = Examination(context).run(until: try context.deadline())
+  var examination = Examination(context)
+  let findings = examination.run(until: try context.deadline())
   if context.arguments.has(.json) {
     try output(
       JSONValue.object([
@@ -31,7 +32,7 @@ private struct Examination {
   /// Bytes below which the audit log will soon have no room: some 100,000 records.
   private static let littleSpace: UInt64 = 64 << 20
 
-  private let context: CommandContext
+  private var context: CommandContext
   private let machine: Machine
   private let configuration: String
 
@@ -41,12 +42,15 @@ private struct Examination {
     configuration = context.arguments[.configuration] ?? ConfigurationLoader.defaultPath
   }
 
-  func run(until deadline: Deadline) -> [Finding] {
+  mutating func run(until deadline: Deadline) -> [Finding] {
     let (settings, ofConfiguration) = readConfiguration()
+    context.configuredAdminSocket = settings?.adminSocket
     let (status, ofDaemon) = askDaemon(until: deadline)
     var findings = [ofConfiguration, ofDaemon]
     if let status {
-      findings += examine(status)
+      findings += examine(status, until: deadline)
+      // Whatever else there is to be found, nothing is signed here any more.
+      if status.text("decommissioned") != nil { return findings }
     } else if let settings {
       // The daemon would say more than the file system does.
       findings += examineDevice(settings)
@@ -117,7 +121,7 @@ private struct Examination {
 
   // MARK: What the daemon says
 
-  private func examine(_ status: Members) -> [Finding] {
+  private func examine(_ status: Members, until deadline: Deadline) -> [Finding] {
     var findings: [Finding] = []
     if let state = status.text("decommissioned") {
       // Everything else would be of something that is gone.
@@ -131,6 +135,7 @@ private struct Examination {
             : "countersign decommission")
       ]
     }
+    findings += examineChanges(until: deadline)
     if let problem = status.text("configurationProblem") {
       findings.append(
         .failed(
@@ -152,6 +157,31 @@ private struct Examination {
     findings.append(examineStore(status))
     findings.append(examineAudit(status.members("auditLog")))
     if let chain = examineChain() { findings.append(chain) }
+    return findings
+  }
+
+  /// What stands in the files and is not in force: a daemon that is younger than its files says nothing of it otherwise.
+  private func examineChanges(until deadline: Deadline) -> [Finding] {
+    guard let connection = try? context.connect(to: context.adminSocket, until: deadline),
+      let changes = try? AdminClient(connection).configurationChanges(until: deadline)
+    else { return [] }
+    func listed(_ name: String) -> String {
+      guard case .array(let keys)? = changes[name] else { return "" }
+      return keys.compactMap { if case .string(let key) = $0 { key } else { nil } }.joined(separator: ", ")
+    }
+    let (restart, reload, file) = (listed("restart"), listed("reload"), changes.text("configuration") ?? "?")
+    var findings: [Finding] = []
+    if !restart.isEmpty {
+      findings.append(
+        .warning(
+          "settings in force", "changed in the files of \(file) since the daemon's start: \(restart)",
+          mend: "systemctl restart countersignd"))
+    }
+    if !reload.isEmpty {
+      findings.append(
+        .warning(
+          "rules in force", "older than the files of \(file): \(reload)", mend: "systemctl reload countersignd"))
+    }
     return findings
   }
 
@@ -233,7 +263,7 @@ private struct Examination {
       guard let flaw = try machine.logFlaw(daemon.path, daemon.key, expectation) else {
         return .ok("audit chain", "its end is as the daemon wrote it, up to what its TPM has signed and behind it")
       }
-      return .warning("audit chain", "NOT VERIFIED: \(flaw)", mend: mend)
+      return .failed("audit chain", "NOT VERIFIED: \(flaw)", mend: mend)
     } catch {
       return .warning("audit chain", "it cannot be looked at (\(error))", mend: "ask as root: sudo countersign doctor")
     }

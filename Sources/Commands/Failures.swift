@@ -14,6 +14,16 @@ extension CommandFailure {
     return parts.count >= 3 && parts.last == "ctap.sock" && parts[parts.count - 3] == "jobs"
   }
 
+  private static let adminOption = Arguments.Option.adminSocket.rawValue
+
+  /// Where the operator's socket most likely is.
+  private static func operatorsSocket(beside socket: String) -> String {
+    guard !isOfGrant(socket), socket.hasPrefix("/"), let slash = socket.lastIndex(of: "/") else {
+      return CommandContext.defaultAdminSocket
+    }
+    return socket[...slash] + "admin.sock"
+  }
+
   /// What the daemon's socket is for, and what to try where it does not answer.
   init(_ what: String, _ error: ClientError, socket: String, namedBy option: String = "--socket or COUNTERSIGN_SOCKET")
   {
@@ -51,6 +61,12 @@ extension CommandFailure {
       self.init(.usage, what, "the request has \(count) bytes, more than a frame holds", "shorten the options")
     case .noSecrets(let problem):
       self.init(.failure, what, "this machine gives no memory for secrets (\(problem))", "raise its limit (ulimit -l)")
+    // The operator's socket knows every frame that this program sends to it.
+    case .refused(.invalidCommand) where option == CommandFailure.adminOption:
+      self.init(
+        .usage, what, "\(socket) is a socket for jobs",
+        "give --admin-socket the operator's: \(CommandFailure.operatorsSocket(beside: socket)), unless adminSocket or the "
+          + "daemon's --admin-socket says otherwise")
     case .refused(.channelBusy):
       self.init(.failure, what, "the daemon is busy (\(CTAPHIDError.channelBusy))", "try again")
     case .refused(let error):
@@ -167,8 +183,10 @@ extension CommandFailure {
       self.init(.failure, what, "no entry of pubKeyCredParams has the type \"public-key\"", "correct the options")
     case .userVerificationUnavailable:
       self.init(
-        .failure, what, "the options require user verification, which this authenticator has not",
-        "ask for userVerification \"preferred\" or \"discouraged\", or have a PIN set with countersign pin set")
+        .refusedByPolicy, what,
+        "the options require user verification, and nothing verifies one here, neither a rule nor a PIN",
+        "have the operator add userVerification to the rule, or set a PIN (countersign pin set) and give it with "
+          + "--pin-file or --pin-credential; or ask for \"preferred\"")
     case .pinNeeded:
       self.init(
         .refusedByPolicy, what, "a verified user is asked for, and only the PIN verifies one here",

@@ -6,7 +6,7 @@ struct Finding: Equatable {
     case ok
     /// Signatures are made, and the operator should know.
     case warning
-    /// Stands between this machine and a signature.
+    /// Stands between this machine and a signature, or between its signatures and whoever has to trust the log of them.
     case failed
   }
 

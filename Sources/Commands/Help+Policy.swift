@@ -19,7 +19,8 @@ extension Help {
     what is wrong with it, in one line with file, line and key. For the machine that
     keeps the configuration and needs no daemon: users and groups that this machine
     does not know are told, and are no errors; neither is who may change the files. On
-    the runner, countersignd --check-config is stricter. FILE is
+    the runner, countersignd --check-config is stricter. Told too: where grants for a
+    rule have no effect, since a more specific rule decides. FILE is
     /etc/countersign/countersign.json where none is given.
 
     Options:
@@ -71,7 +72,9 @@ extension Help {
       --timeout SECONDS    give up after 1 to 3600 s; default: 60
       --help               show this text
 
-    How often was asked before is not looked at: rates are named, not counted.
+    How often was asked before is not looked at: rates are named, not counted. Where it
+    is refused, the closest rule is named that a grant would open. Users and groups that
+    this machine does not know are told.
 
     Example:
       countersign policy explain --config countersign.json --user gitlab-runner \\

@@ -131,8 +131,9 @@ enum Help {
     Exit status:
       0  done
       1  other failure
-      2  wrong usage or malformed input
-      3  refused by policy, or for want of the right PIN or passphrase
+      2  wrong usage or malformed input, also where only the daemon can tell
+      3  refused by policy, or for want of user verification or of the right PIN or
+         passphrase
       4  no such credential
       5  daemon not reachable
       6  TPM failure
@@ -302,10 +303,11 @@ enum Help {
     Usage: countersign doctor [OPTION]...
 
     Looks at everything that stands between this machine and a signature:
-    configuration, daemon, TPM, its lockout, credentials, audit log, the jobs' socket,
-    whether the users of the rules may open it, PIN. Each that fails is shown with
-    what mends it. Of the audit log it compares the end with what the daemon and its TPM
-    say; audit verify reads all of it. For root.
+    configuration, daemon, what of the files waits for a reload or a restart, TPM, its
+    lockout, credentials, audit log, the jobs' socket, whether the users of the rules
+    may open it, PIN. Each that fails is shown with what mends it. Of the audit log it
+    compares the end with what the daemon and its TPM say; audit verify reads all of it.
+    For root.
 
     Exit status: 0 nothing failed (there may be warnings), 1 something did.
 
@@ -314,9 +316,10 @@ enum Help {
                            /etc/countersign/countersign.json
       --json               print {"ok": ..., "checks": [...]}, not a table
       --out FILE           write to FILE, not to standard output
-      --admin-socket PATH  management socket of the daemon; default:
-                           /run/countersign/admin.sock
-      --socket PATH        the jobs' socket; default: the daemon's own
+      --admin-socket PATH  management socket of the daemon; default: that of the
+                           configuration
+      --socket PATH        the jobs' socket; default: COUNTERSIGN_SOCKET, else the
+                           daemon's own
       --timeout SECONDS    give up after 1 to 3600 s; default: 60
       --help               show this text
 

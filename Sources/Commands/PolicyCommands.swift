@@ -40,8 +40,21 @@ func explainPolicy(_ context: CommandContext) throws(CommandFailure) {
   try output(context.arguments.has(.json) ? JSONValue.object(answer).line : text(of: answer))
   guard answer["allowed"] == .boolean(true) else {
     let reason = if case .string(let text)? = answer["reason"] { text } else { "no rule allows it" }
-    throw CommandFailure(.refusedByPolicy, "refused", reason, "change the rules, or ask for something else")
+    let remedy = grantCommand(answer).map { "have a grant made, or change the rules: \($0)" }
+    throw CommandFailure(.refusedByPolicy, "refused", reason, remedy ?? "change the rules, or ask for something else")
   }
+}
+
+/// What makes the grant that would open a rule; nil where none would.
+private func grantCommand(_ answer: [String: JSONValue]) -> String? {
+  guard case .object(let opened)? = answer["openedByGrant"], case .string(let rule)? = opened["rule"] else {
+    return nil
+  }
+  var command = "countersign grant create --rule \(quoted(rule, limit: 64))"
+  if case .array(let claims)? = opened["claims"] {
+    for case .string(let claim) in claims { command += " --claim \(quoted(claim, limit: 64))=…" }
+  }
+  return command
 }
 
 private func question(_ arguments: Arguments) throws(CommandFailure) -> PolicyQuestion {
@@ -93,7 +106,9 @@ private func explain(
   }
   do {
     let inquiry = try question.inquiry(accounts: accounts.directory) { SHA256.digest(ofFile: $0.raw, limit: 512 << 20) }
-    return rules.explain(inquiry, at: Moment(SystemTime())).json
+    var explanation = rules.explain(inquiry, at: Moment(SystemTime()))
+    explanation.warnings += accounts.numbered + question.strangers(to: accounts.directory)
+    return explanation.json
   } catch {
     throw context.fail(.usage, "\(error)", "see countersign policy explain --help")
   }
@@ -113,6 +128,10 @@ private func text(of answer: [String: JSONValue]) -> [UInt8] {
   table.add("decision", answer["allowed"] == .boolean(true) ? "allowed" : "refused")
   if case .string(let rule)? = answer["rule"] { table.add("rule", rule) }
   if case .string(let reason)? = answer["reason"] { table.add("because", reason) }
+  if let command = grantCommand(answer) { table.add("by a grant", "possible: \(command)") }
+  if case .array(let warnings)? = answer["warnings"] {
+    for case .string(let warning) in warnings { table.add("warning", warning) }
+  }
   if case .array(let rules)? = answer["rules"] {
     for case .object(let rule) in rules {
       guard case .string(let name)? = rule["name"], case .string(let why)? = rule["why"] else { continue }

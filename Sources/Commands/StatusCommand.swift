@@ -25,7 +25,8 @@ func status(_ context: CommandContext) throws(CommandFailure) {
 
 /// What matters most, first; everything else follows by name.
 private let order = [
-  "version", "startedAt", "configuration", "socket", "tpm", "credentials", "connections", "rules", "auditLog", "state",
+  "version", "decommissioned", "startedAt", "configuration", "socket", "tpm", "credentials", "connections", "rules",
+  "auditLog", "state",
   "kind", "connection", "manufacturer", "firmware", "path",
 ]
 
@@ -34,6 +35,13 @@ private func add(_ members: [String: JSONValue], to table: inout Table, prefix: 
   for (name, value) in members.sorted(by: { (rank($0.key), $0.key) < (rank($1.key), $1.key) }) {
     switch value {
     case .object(let inner): add(inner, to: &table, prefix: prefix + name + ".")
+    // What is not known.
+    case .string(""): continue
+    case .string("yes") where name == "decommissioned":
+      table.add(
+        prefix + name,
+        "yes: to begin anew, stop countersignd and its socket, move the state folder and the audit log away, and start them"
+      )
     case .string(let text): table.add(prefix + name, text)
     case .boolean(let boolean): table.add(prefix + name, boolean ? "yes" : "no")
     case .null: table.add(prefix + name, "none")

@@ -4,6 +4,14 @@ internal import Platform
 package struct AccountDirectory: Sendable {
   let user: @Sendable (String) throws(SystemError) -> UInt32?
   let group: @Sendable (String) throws(SystemError) -> UInt32?
+  /// nil for a number that has no name.
+  var userName: @Sendable (UInt32) throws(SystemError) -> String? = { number throws(SystemError) in
+    try Accounts.name(ofUser: number)
+  }
+  /// nil for a number that has no name.
+  var groupName: @Sendable (UInt32) throws(SystemError) -> String? = { number throws(SystemError) in
+    try Accounts.name(ofGroup: number)
+  }
 
   /// This machine's own.
   package static let system = AccountDirectory(

@@ -40,7 +40,8 @@ package struct ConfigurationLoader: Sendable {
   package func load(
     _ path: String = defaultPath, mayBeMissing: Bool = false,
     otherwise advice: String =
-      "write one with at least one rule (the package brings an example), or name another with --config"
+      "write one with at least one rule (the package brings an example), or name another with --config; for a trial beside "
+      + "it, without root or a TPM, see the example of countersignd --help"
   ) throws(ConfigurationError) -> LoadedSettings {
     var files: [SourceFile] = []
     var notices: [String] = []
@@ -66,10 +67,15 @@ package struct ConfigurationLoader: Sendable {
     try checkTPM(files, &settings)
     settings.boot = try bootBinding(of: files, trust)
     try checkBootTerms(files, settings)
-    settings.rules = try ruleBook(of: files)
+    let (rules, origins) = try ruleBook(of: files)
+    settings.rules = rules
     settings.issuers = try issuers(of: files)
     if settings.rules.rules.isEmpty {
       notices.append("\(path): there are no rules, so every request will be refused: add a rule and reload")
+    }
+    for (index, text) in rules.overruledGrants() {
+      let (file, keyPath) = origins[index]
+      notices.append("\(file.path):\(file.position(of: keyPath).line): \(text)")
     }
     for name in reviewed?.unknown ?? [] {
       notices.append("\(name) is not known on this machine: the daemon's must know it")
@@ -82,16 +88,19 @@ package struct ConfigurationLoader: Sendable {
     return path[...slash] + "conf.d"
   }
 
-  private func ruleBook(of files: [SourceFile]) throws(ConfigurationError) -> RuleBook {
+  private typealias Origin = (file: SourceFile, keyPath: String)
+
+  /// The rules, and where each of them stands.
+  private func ruleBook(of files: [SourceFile]) throws(ConfigurationError) -> (rules: RuleBook, origins: [Origin]) {
     var rules: [Rule] = []
-    var origins: [(file: SourceFile, keyPath: String)] = []
+    var origins: [Origin] = []
     for file in files {
       let ofFile = try file.rules(using: accounts)
       origins += ofFile.indices.map { (file, "rules[\($0)]") }
       rules += ofFile
     }
     do {
-      return try RuleBook(rules)
+      return (try RuleBook(rules), origins)
     } catch {
       let origin = origins[error.rule]
       let earlier = error.earlier.map { index in
@@ -122,7 +131,22 @@ package struct ConfigurationLoader: Sendable {
   private func checkTPM(_ files: [SourceFile], _ settings: inout Settings) throws(ConfigurationError) {
     let tcti = files.last { $0.document.tpm?.tcti != nil }
     let directory = files.last { $0.document.tpm?.softwareDirectory != nil }
-    guard let directory else { return }
+    let forbidding =
+      files.last { $0.document.tpm?.allowSoftware != nil }
+      .map { " (\($0.path):\($0.position(of: "tpm.allowSoftware").line): allowSoftware is false)" } ?? ""
+    guard let directory else {
+      // What answers there is a TPM in software, whatever it says of itself.
+      if let tcti, !settings.allowSoftwareTPM, let text = tcti.document.tpm?.tcti,
+        ["swtpm", "mssim", "libtpms"].contains(text.prefix { $0 != ":" })
+      {
+        throw tcti.error(
+          "tpm.tcti",
+          "\(quoted(text)) is a software TPM, which protects keys from nobody who can read its files, and is "
+            + "not allowed\(forbidding)",
+          "add allowSoftware: true if that is meant, or name a TPM, such as \"device:/dev/tpmrm0\"")
+      }
+      return
+    }
     if let tcti {
       throw directory.error(
         "tpm.softwareDirectory", "tpm.tcti is given too (\(tcti.path):\(tcti.position(of: "tpm.tcti").line))",
@@ -130,7 +154,9 @@ package struct ConfigurationLoader: Sendable {
     }
     if !settings.allowSoftwareTPM {
       throw directory.error(
-        "tpm.softwareDirectory", "a software TPM protects keys from nobody who can read its files, and is not allowed",
+        "tpm.softwareDirectory",
+        "a software TPM protects keys from nobody who can read its files, and is not allowed"
+          + forbidding,
         "add allowSoftware: true if that is meant, or remove softwareDirectory")
     }
   }
@@ -227,9 +253,10 @@ extension SourceFile {
   }
 
   private func checkedSocket(_ path: String, _ keyPath: String) throws(ConfigurationError) -> String {
-    // sun_path of unix(7), with its NUL.
-    guard path.utf8.count < 108 else {
-      throw error(keyPath, "the path has \(path.utf8.count) bytes, a socket's has at most 107", "choose a shorter one")
+    guard path.utf8.count <= UnixSocket.longestPath else {
+      throw error(
+        keyPath, "the path has \(path.utf8.count) bytes, a socket's has at most \(UnixSocket.longestPath)",
+        "choose a shorter one")
     }
     return try checkedPath(path, keyPath)
   }

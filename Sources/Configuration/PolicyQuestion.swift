@@ -82,6 +82,27 @@ package struct PolicyQuestion: Equatable, Sendable {
     return Inquiry(caller, operation, scope, account: account)
   }
 
+  /// The users and groups of the question that have no name on this machine: for a number that is a slip, the answer
+  /// looks as good as for one that is not.
+  ///
+  /// - Parameter accounts: where their names are looked up
+  /// - Returns: for people, each one sentence
+  package func strangers(to accounts: AccountDirectory) -> [String] {
+    var strangers: [String] = []
+    func look(_ text: String, _ kind: String, _ name: (UInt32) throws(SystemError) -> String?) {
+      guard let number = UInt32(text), number != .max else { return }
+      do throws(SystemError) {
+        guard try name(number) == nil else { return }
+        strangers.append("there is no \(kind) \(number) on this machine")
+      } catch {
+        strangers.append("\(kind) \(number) could not be looked up (\(error))")
+      }
+    }
+    if let text = texts["user"] { look(text, "user", accounts.userName) }
+    for text in groups { look(text, "group", accounts.groupName) }
+    return strangers
+  }
+
   private func living(
     _ text: String, _ digest: (borrowing Descriptor) -> [UInt8]?
   ) throws(QuestionError) -> Caller {
@@ -153,6 +174,10 @@ extension Explanation {
     ]
     members["rule"] = rule.map { .string($0) }
     members["reason"] = refusal.map { .string($0) }
+    members["openedByGrant"] = openedByGrant.map { opened in
+      .object(["rule": .string(opened.rule), "claims": .array(opened.claims.map { .string($0) })])
+    }
+    if !warnings.isEmpty { members["warnings"] = .array(warnings.map { .string($0) }) }
     return members
   }
 }

@@ -5,7 +5,7 @@ internal import Platform
 package final class ReviewedAccounts: Sendable {
   private struct State {
     var numbers: [String: UInt32] = [:]
-    var unknown: [String] = []
+    var unknown: [(name: String, number: UInt32)] = []
   }
 
   private let state = Lock(State())
@@ -13,7 +13,12 @@ package final class ReviewedAccounts: Sendable {
   package init() {}
 
   /// Who is not known here, in the order in which they were asked for, e.g. `user "gitlab-runner"`.
-  package var unknown: [String] { state.withLock { $0.unknown } }
+  package var unknown: [String] { state.withLock { $0.unknown.map(\.name) } }
+
+  /// The same, each with the number that stands for it where numbers are shown.
+  package var numbered: [String] {
+    state.withLock { $0.unknown.map { "\($0.name) is not known on this machine: \($0.number) stands for it here" } }
+  }
 
   package var directory: AccountDirectory {
     AccountDirectory(
@@ -29,7 +34,7 @@ package final class ReviewedAccounts: Sendable {
       // Nobody has these: they are below the greatest only.
       let number = 4_294_900_000 + UInt32(state.numbers.count % 60_000)
       state.numbers[key] = number
-      state.unknown.append(key)
+      state.unknown.append((key, number))
       return number
     }
   }

@@ -78,10 +78,45 @@ extension Settings {
   /// - Parameter file: to be named
   /// - Throws: ``ConfigurationError``
   package func check(_ file: String) throws(ConfigurationError) {
+    for (name, option, path) in [("socket", "--socket", socket), ("adminSocket", "--admin-socket", adminSocket)]
+    where path.utf8.count > UnixSocket.longestPath {
+      throw ConfigurationError(
+        file: file,
+        problem: "\(name): \(quoted(path)) has \(path.utf8.count) bytes, a socket's path has at most "
+          + "\(UnixSocket.longestPath)",
+        advice: "choose one in a folder with a shorter name, with \(name) or \(option)")
+    }
     guard socket != adminSocket else {
       throw ConfigurationError(
         file: file, problem: "socket and adminSocket are both \(quoted(socket))",
         advice: "give the operator's a path of its own, with adminSocket or --admin-socket: jobs must not reach it")
     }
   }
+}
+
+extension Settings {
+  /// The keys of the configuration whose settings are others here; of ``rules`` and ``issuers``, which a reload takes, those
+  /// two words. Each stored property has its place here.
+  ///
+  /// - Parameter other: those in force
+  /// - Returns: in the order of the properties
+  package func keys(differingFrom other: Settings) -> [String] {
+    let isDifferent: [(key: String, value: Bool)] = [
+      ("tpm.tcti or tpm.softwareDirectory", tpm != other.tpm),
+      ("tpm.allowSoftware", allowSoftwareTPM != other.allowSoftwareTPM),
+      ("tpm.approvalKey or tpm.pcrs", boot != other.boot),
+      ("tpm.resourceManager", resourceManager != other.resourceManager), ("tpm.pins", pins != other.pins),
+      ("socket", socket != other.socket), ("socketMode", socketMode != other.socketMode),
+      ("adminSocket", adminSocket != other.adminSocket), ("adminGroup", adminGroup != other.adminGroup),
+      ("stateDirectory", stateDirectory != other.stateDirectory), ("auditLog", auditLog != other.auditLog),
+      ("audit", audit != other.audit), ("limits.connections", maximumConnections != other.maximumConnections),
+      ("limits.credentials", maximumCredentials != other.maximumCredentials),
+      ("limits.waitSeconds", maximumWait != other.maximumWait), ("log.level", logLevel != other.logLevel),
+      ("rules", rules != other.rules), ("issuers", issuers != other.issuers),
+    ]
+    return isDifferent.filter(\.value).map(\.key)
+  }
+
+  /// Those that a reload takes.
+  package static let reloadable: Set<String> = ["rules", "issuers"]
 }

@@ -29,7 +29,10 @@ enum TrustedFile {
     guard status.kind == .regular else {
       throw refusal(path, "not a regular file", "put the configuration into a file")
     }
-    if trust == .ownerOnly { try check(status, path) }
+    if trust == .ownerOnly {
+      try check(status, path)
+      try checkFolders(of: path)
+    }
     guard content.count <= largest else {
       throw refusal(path, "larger than \(largest) bytes", "split it into files in conf.d, or remove what is not needed")
     }
@@ -58,7 +61,10 @@ enum TrustedFile {
     } catch {
       throw refusal(directory, "cannot be read: \(error)", "check that it is a directory the daemon's user may read")
     }
-    if trust == .ownerOnly { try check(status, directory) }
+    if trust == .ownerOnly {
+      try check(status, directory)
+      try checkFolders(of: directory)
+    }
     return names.filter { $0.hasSuffix(".json") && !$0.hasPrefix(".") }.map { "\(directory)/\($0)" }
   }
 
@@ -69,6 +75,42 @@ enum TrustedFile {
         path, "belongs to uid \(status.owner), who could change who may sign", "make it root's: chown root '\(path)'")
     }
     throw refusal(path, "can be changed by its group or by everyone", "forbid it: chmod go-w '\(path)'")
+  }
+
+  /// Whoever can write a folder on the way can put another file in the place of this one, whomever this one belongs to.
+  /// Both ways are looked at, as it is written and without symbolic links.
+  private static func checkFolders(of path: String) throws(ConfigurationError) {
+    var folders: Set<String> = []
+    for way in [absolutePath(path), realPath(path)] {
+      var folder = way ?? ""
+      while let slash = folder.lastIndex(of: "/") {
+        folder = String(folder[..<slash])
+        guard folders.insert(folder).inserted else { continue }
+        try checkFolder(folder + "/", above: path)
+      }
+    }
+  }
+
+  private static func checkFolder(_ folder: String, above path: String) throws(ConfigurationError) {
+    let status: PathStatus
+    do {
+      status = try PathStatus(of: folder)
+    } catch {
+      throw refusal(path, "its folder \(folder) cannot be looked at: \(error)", "check the path")
+    }
+    guard status.isWritableByOthers else { return }
+    // Who is outside of our user namespace and owns what is above our files could do worse.
+    let isOutside = status.owner == overflowUser && !knowsEveryUser()
+    if status.owner != 0 && status.owner != geteuid() && !isOutside {
+      throw refusal(
+        path, "its folder \(folder) belongs to uid \(status.owner), who could put another file there",
+        "make it root's: chown root '\(folder)'")
+    }
+    // Sticky: nobody takes away there what is another's.
+    guard status.permissions & 0o022 != 0, status.permissions & 0o1000 == 0 else { return }
+    throw refusal(
+      path, "its folder \(folder) can be changed by its group or by everyone, who could put another file there",
+      "forbid it: chmod go-w '\(folder)'")
   }
 
   private static func refusal(_ path: String, _ problem: String, _ advice: String) -> ConfigurationError {

@@ -1,4 +1,5 @@
 internal import Attestation
+internal import Configuration
 internal import CTAPHID
 internal import FoundationEssentials
 internal import Glibc
@@ -12,11 +13,31 @@ struct AdminProblem: Codable, Error {
   var error: String
   /// What to do about it, where that is known here.
   var remedy: String?
+  /// `usage` where the request itself is wrong, so that it will be refused whenever it comes; nil otherwise.
+  var kind: String?
+
+  static func usage(_ error: String, _ remedy: String? = nil) -> AdminProblem {
+    AdminProblem(error: error, remedy: remedy, kind: "usage")
+  }
 
   static let stranger = AdminProblem(
     error: "only root, the service's own user and the group of adminGroup may ask, and none in a container")
   static let rootOnly = AdminProblem(error: "only root and the service's own user may decommission a runner")
   static let noRequest = AdminProblem(error: "the request is not a JSON object with the key \"request\"")
+}
+
+extension AdminProblem {
+  /// What is answered where something has failed.
+  init(of error: any Error) {
+    switch error {
+    case let problem as AdminProblem: self = problem
+    case let problem as GrantError:
+      self.init(error: problem.description, remedy: problem.remedy, kind: problem.isOfRequest ? "usage" : nil)
+    case let problem as QuestionError: self = .usage(problem.description)
+    case let refusal as EnrolmentRefusal where refusal.isMalformed: self = .usage(refusal.description)
+    default: self.init(error: "\(error)")
+    }
+  }
 }
 
 /// An answer that is a file of the enrolment or of the boot state.
@@ -33,7 +54,7 @@ struct FileAnswer: Codable {
   /// - Throws: ``AdminProblem``
   static func content(_ text: String?) throws(AdminProblem) -> JSONValue {
     guard let text, let value = try? JSONValue.parse(Array(text.utf8)) else {
-      throw AdminProblem(error: "the key \"file\" is no JSON as text")
+      throw AdminProblem.usage("the key \"file\" is no JSON as text")
     }
     return value
   }

@@ -93,6 +93,8 @@ struct AdminService: FrameService {
   var boot: BootDesk?
   /// The same.
   var decommissioning: Decommissioning?
+  /// The same.
+  var changes: (@Sendable () async -> ConfigurationChanges)?
   let status: @Sendable () async -> StatusReport
   let auditLog: @Sendable () async -> AuditReport
   let metrics: @Sendable (RequestTally) async -> String
@@ -129,6 +131,9 @@ struct AdminService: FrameService {
       switch request.request {
       case "status": return encode(await status())
       case "audit": return encode(await auditLog())
+      case "configurationChanges":
+        guard let changes else { throw AdminProblem(error: "this daemon has no configuration") }
+        return encode(await changes())
       case "metrics": return encode(Metrics(metrics: await metrics(await engine.tally)))
       case "credentials":
         let (page, next) = try await engine.credentials(after: request.after, limit: Self.pageCount, for: caller)
@@ -179,10 +184,8 @@ struct AdminService: FrameService {
         return encode(
           AdminProblem(error: "unknown request \(quoted(request.request)): client and daemon differ in version"))
       }
-    } catch let problem as AdminProblem {
-      return encode(problem)
     } catch {
-      return encode(AdminProblem(error: "\(error)"))
+      return encode(AdminProblem(of: error))
     }
   }
 
@@ -203,7 +206,7 @@ struct AdminService: FrameService {
   }
 
   private func grantRequest(_ members: GrantMembers) throws -> GrantRequest {
-    func refuse(_ what: String) -> AdminProblem { AdminProblem(error: what) }
+    func refuse(_ what: String) -> AdminProblem { .usage(what) }
     guard JobGrants.lifetimes.contains(members.ttl) else {
       throw refuse("a grant lives from \(JobGrants.lifetimes.lowerBound) to \(JobGrants.lifetimes.upperBound) seconds")
     }
@@ -225,7 +228,7 @@ struct AdminService: FrameService {
       do {
         parties.append(try RelyingPartyPattern(text))
       } catch {
-        throw refuse("\(error.problem): \(error.advice)")
+        throw AdminProblem.usage(error.problem, error.advice)
       }
     }
     return GrantRequest(
@@ -236,24 +239,27 @@ struct AdminService: FrameService {
 
   /// Names and values are bounded, since each record of the audit log repeats them.
   private func check(_ claims: [String: String]) throws {
-    guard claims.count <= 64 else { throw AdminProblem(error: "a grant has at most 64 claims") }
+    guard claims.count <= 64 else { throw AdminProblem.usage("a grant has at most 64 claims") }
     for (name, value) in claims {
       guard (1...64).contains(name.utf8.count), name.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
-        throw AdminProblem(error: "claim \(quoted(name, limit: 64)): a name has 1 to 64 printable ASCII characters")
+        throw AdminProblem.usage("claim \(quoted(name, limit: 64)): a name has 1 to 64 printable ASCII characters")
       }
       guard value.utf8.count <= 1024 else {
-        throw AdminProblem(error: "claim \(quoted(name, limit: 64)) is longer than 1024 bytes")
+        throw AdminProblem.usage("claim \(quoted(name, limit: 64)) is longer than 1024 bytes")
       }
       // Who sees it may believe that a token was verified.
-      if name == "iss" { throw AdminProblem(error: "the claim \"iss\" comes from a verified token alone") }
+      if name == "iss" { throw AdminProblem.usage("the claim \"iss\" comes from a verified token alone") }
     }
   }
 
   /// By the rules in force.
   private func explain(_ payload: [UInt8]) async throws -> [String: JSONValue] {
     guard case .object(let members) = try JSONValue.parse(payload) else { return [:] }
-    let inquiry = try await executables.inquiry(try PolicyQuestion(json: members))
-    return await engine.explain(inquiry).json
+    let question = try PolicyQuestion(json: members)
+    let inquiry = try await executables.inquiry(question)
+    var explanation = await engine.explain(inquiry)
+    explanation.warnings += await executables.strangers(question)
+    return explanation.json
   }
 
   private func answer(

@@ -1,5 +1,4 @@
 internal import Configuration
-internal import Glibc
 internal import Platform
 
 /// The settings of this run: the files, with the command line over them.
@@ -36,8 +35,6 @@ struct Configured {
 
   /// A path on the command line is relative to where it was typed.
   private func absolute(_ path: String) -> String {
-    guard !path.hasPrefix("/"), !path.hasPrefix("@"), let folder = unsafe getcwd(nil, 0) else { return path }
-    defer { unsafe free(folder) }
-    return unsafe String(cString: folder) + "/" + path
+    path.hasPrefix("@") ? path : absolutePath(path) ?? path
   }
 }

@@ -70,7 +70,8 @@ struct DaemonOptions: Equatable {
                               swtpm:path=/run/swtpm.sock
       --software-tpm DIR      start a software TPM with its state in DIR: for trying
                               out and for tests, never as safe as a TPM
-      --check-config          check the configuration and say what is wrong, then exit
+      --check-config          check the configuration, and whether others could change or
+                              replace it, and say what is wrong, then exit
       --debug                 log every step
       --version               print the version, then exit
       -h, --help              print this, then exit

@@ -21,13 +21,16 @@ final class EndSentinel {
       do {
         descriptor = try Descriptor(ofProcess: process)
       } catch {
-        throw GrantError(description: "process \(process): \(error)")
+        throw GrantError(
+          description: "process \(process): \(error)", isOfRequest: error.code == ESRCH)
       }
       (isControlGroup, reason) = (false, "its process has ended")
     } else if let controlGroup {
       let components = controlGroup.split(separator: "/")
       guard controlGroup.hasPrefix("/"), !components.isEmpty, !components.contains("..") else {
-        throw GrantError(description: "\(quoted(controlGroup)) is no control group: write it as in /proc/PID/cgroup")
+        throw GrantError(
+          description: "\(quoted(controlGroup)) is no control group", remedy: "write it as in /proc/PID/cgroup",
+          isOfRequest: true)
       }
       let root = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].first {
         unsafe access($0 + "/cgroup.controllers", F_OK) == 0
@@ -37,7 +40,9 @@ final class EndSentinel {
         let file = root + "/" + components.joined(separator: "/") + "/cgroup.events"
         descriptor = try Descriptor(opening: file, flags: O_RDONLY)
       } catch {
-        throw GrantError(description: "control group \(quoted(controlGroup)): \(error)")
+        throw GrantError(
+          description: "control group \(quoted(controlGroup)): \(error)",
+          isOfRequest: error.code == ENOENT)
       }
       (isControlGroup, reason) = (true, "its control group is empty")
     } else {

@@ -3,6 +3,10 @@ internal import Policy
 /// Why there is no grant, for the operator.
 struct GrantError: Error, CustomStringConvertible {
   let description: String
+  /// What to do about it, where that is known here.
+  var remedy: String?
+  /// Whether the request names what there is not, or asks for what no grant can be: then no other moment would do.
+  var isOfRequest = false
 }
 
 /// What a grant is asked to be.

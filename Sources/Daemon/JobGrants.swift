@@ -96,7 +96,9 @@ actor JobGrants {
   /// - Throws: ``GrantError``, and nothing is left
   func create(_ request: GrantRequest, by administrator: Caller) async throws -> GrantReport {
     guard await engine.ruleNames.contains(request.rule) else {
-      throw GrantError(description: "there is no rule \(quoted(request.rule, limit: 64)) in force")
+      throw GrantError(
+        description: "there is no rule \(quoted(request.rule, limit: 64)) in force",
+        remedy: "name one of the configuration, reloading it first where it is new", isOfRequest: true)
     }
     try refuseWhenEnding()
     let count = jobs.count + spent.count
@@ -116,7 +118,9 @@ actor JobGrants {
       endsAt: time.unixMilliseconds + Int64(request.lifetime) * 1000, folder: place, server: server(for: grant))
     do {
       // Whoever may not be recorded may not begin.
-      try await engine.begin(grant, until: job.deadline, operations: request.operations, for: administrator)
+      let terms = AuditRecord.GrantTerms(
+        user: grant.user, process: request.process, controlGroup: request.controlGroup, end: job.endsAt)
+      try await engine.begin(grant, terms, until: job.deadline, operations: request.operations, for: administrator)
       try await job.server.listen(on: listener)
       // Whoever ends them all has not seen this one.
       try refuseWhenEnding()
@@ -144,7 +148,8 @@ actor JobGrants {
     let claims = try unboundedClaims(of: request)
     guard AuditRecord.count(ofClaims: claims.values) <= Self.maximumClaims else {
       throw GrantError(
-        description: "the claims of a grant have together at most \(Self.maximumClaims) bytes in a record")
+        description: "the claims of a grant have together at most \(Self.maximumClaims) bytes in a record",
+        isOfRequest: true)
     }
     return claims
   }

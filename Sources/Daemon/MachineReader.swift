@@ -38,6 +38,9 @@ actor MachineReader: ExecutableReader {
     try question.inquiry(accounts: .system) { digest(of: $0) }
   }
 
+  /// Whom of the question this machine does not know.
+  func strangers(_ question: PolicyQuestion) -> [String] { question.strangers(to: .system) }
+
   /// The configuration, whose names of users are looked up.
   ///
   /// - Throws: `ConfigurationError`

@@ -32,10 +32,8 @@ struct RefusingAdminService: FrameService {
     }
     do {
       return try await answer(request, caller)
-    } catch let problem as AdminProblem {
-      return AdminAnswer.encode(problem)
     } catch {
-      return AdminAnswer.encode(AdminProblem(error: "\(error)"))
+      return AdminAnswer.encode(AdminProblem(of: error))
     }
   }
 

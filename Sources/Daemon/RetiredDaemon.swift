@@ -65,7 +65,13 @@ private struct RetiredDesk: Sendable {
     switch request.request {
     case "status":
       var report = await status()
-      report.decommissioned = try await keys.isDone() ? "yes" : "not yet: something is left in the TPM"
+      let isDone = try await keys.isDone()
+      report.decommissioned = isDone ? "yes" : "not yet: something is left in the TPM"
+      // It has been read, and nobody is judged by it.
+      report.rules = 0
+      if isDone, keys.status.manufacturer.isEmpty {
+        report.tpm.state = "not asked: nothing of this device is left in it"
+      }
       return AdminAnswer.encode(report)
     case "audit": return AdminAnswer.encode(try audit())
     case "decommission":

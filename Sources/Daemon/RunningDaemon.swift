@@ -28,6 +28,7 @@ final class RunningDaemon: Sendable {
   private let jobs: SocketServer<CTAPService>
   private let administration: SocketServer<AdminService>
   private let reader: MachineReader
+  private let watch: ConfigurationWatch
   private let grants: JobGrants
   private let decommissioning: Decommissioning
   private let report: StatusReporter
@@ -171,6 +172,8 @@ final class RunningDaemon: Sendable {
         attestation: AttestationService(attester: keys, inService: { attestation.inService() })),
       judge: settings.rules, executor: loop)
     reader = try MachineReader(wanted: settings.rules.wantsExecutableDigests)
+    let watch = ConfigurationWatch(configured, settings, reader)
+    self.watch = watch
     jobs = SocketServer(
       loop: loop, service: CTAPService(engine: engine), settings: ServerSettings.ofJobs(settings),
       executables: reader, log: logger)
@@ -192,7 +195,7 @@ final class RunningDaemon: Sendable {
       service: AdminService(
         owner: geteuid(), group: settings.adminGroup, engine: engine, grants: grants,
         executables: reader, keys: keys, attestation: attestation, boot: desk,
-        decommissioning: decommissioning,
+        decommissioning: decommissioning, changes: watch.changes,
         status: { [report, decommissioning] in
           var status = await report.make()
           status.decommissioned = decommissioning.hasBegun ? "not yet: it has begun" : nil
@@ -252,10 +255,8 @@ final class RunningDaemon: Sendable {
       reader.wanted.withLock { $0 = loaded.settings.rules.wantsExecutableDigests }
       report.noteReload(rules: loaded.settings.rules.rules.count)
       logger.notice("configuration read again: \(counted(report.rules, "rule")) in force")
-      var rest = loaded.settings
-      rest.rules = settings.rules
-      rest.issuers = settings.issuers
-      if rest != settings { logger.warning("settings other than rules and issuers need a restart") }
+      let waiting = watch.reloaded(loaded.settings)
+      if !waiting.isEmpty { logger.warning("changed, and taken at the next start: \(waiting.joined(separator: ", "))") }
       await record(.reload, reason: "\(counted(report.rules, "rule")) in force")
     } catch {
       logger.error("configuration not taken, the rules in force stay: \(error)")

@@ -22,7 +22,7 @@ struct StatusReport: Codable, Equatable {
   }
 
   struct TPM: Codable, Equatable {
-    /// `hardware` or `software`.
+    /// `hardware`, `software` or `not known yet`.
     var kind: String
     /// The TCTI string, or the software TPM's folder.
     var connection: String

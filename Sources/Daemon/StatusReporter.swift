@@ -66,7 +66,6 @@ final class StatusReporter: Sendable {
 
   @Sendable func make() async -> StatusReport {
     let status = keys.status
-    let isSoftware = if case .software = status.nature { true } else { false }
     let condition = status.disconnected == nil ? await condition() : nil
     return StatusReport(
       version: CountersignVersion.text,
@@ -78,7 +77,7 @@ final class StatusReporter: Sendable {
       connections: await connections(),
       credentials: try? await database.count(),
       tpm: StatusReport.TPM(
-        kind: isSoftware ? "software" : "hardware",
+        kind: kind(status),
         connection: status.connection,
         manufacturer: status.manufacturer,
         vendor: status.vendor,
@@ -155,9 +154,17 @@ final class StatusReporter: Sendable {
     return await answers.first { _ in true } ?? nil
   }
 
+  /// What it is taken for; of one that has not been seen only what has been named.
+  private func kind(_ status: TPMStatus) -> String {
+    if case .software = status.nature { return "software" }
+    if case .software = settings.tpm { return "software" }
+    return status.manufacturer.isEmpty ? "not known yet" : "hardware"
+  }
+
   /// Four 16-bit numbers, as the TPM's makers write them.
   private func firmware(_ status: TPMStatus) -> String {
-    [48, 32, 16, 0].map { String(status.firmwareVersion >> $0 & 0xffff) }.joined(separator: ".")
+    if status.manufacturer.isEmpty { return "" }
+    return [48, 32, 16, 0].map { String(status.firmwareVersion >> $0 & 0xffff) }.joined(separator: ".")
   }
 
   private func handleText(_ handle: UInt32?) -> String? {

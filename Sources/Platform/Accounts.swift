@@ -114,3 +114,18 @@ package enum Accounts {
     }
   }
 }
+
+/// Whom a user namespace does not know owns files as this user (user_namespaces(7)).
+package let overflowUser: UInt32 = 65_534
+
+/// Whether this process's user namespace knows every user of the machine.
+package func knowsEveryUser() -> Bool {
+  guard let file = try? Descriptor(opening: "/proc/self/uid_map", flags: O_RDONLY),
+    let bytes = try? file.read(upTo: 4096)
+  else { return true }
+  // "inside outside count" on each line.
+  let counts = String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { line in
+    line.split(separator: " ").last.flatMap { UInt64($0) }
+  }
+  return counts.reduce(0, +) >= UInt64(UInt32.max)
+}

@@ -15,9 +15,12 @@ package struct FileStatus: Equatable, Sendable {
   package let size: Int64
 
   /// Whether somebody besides root and the effective user of this process can change the file.
-  package var isWritableByOthers: Bool {
-    (owner != 0 && owner != geteuid()) || permissions & 0o022 != 0
-  }
+  package var isWritableByOthers: Bool { othersCanWrite(owner: owner, permissions) }
+}
+
+/// Whether somebody besides root and the effective user of this process has the permission to write.
+func othersCanWrite(owner: UInt32, _ permissions: UInt32) -> Bool {
+  (owner != 0 && owner != geteuid()) || permissions & 0o022 != 0
 }
 
 /// Which file, in which state of its content (fstat(2)).

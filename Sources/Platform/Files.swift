@@ -54,6 +54,21 @@ extension Descriptor {
   }
 }
 
+/// A path from the root, as it would be followed now.
+package func absolutePath(_ path: String) -> String? {
+  guard !path.hasPrefix("/") else { return path }
+  guard let folder = unsafe getcwd(nil, 0) else { return nil }
+  defer { unsafe free(folder) }
+  return unsafe String(cString: folder) + "/" + path
+}
+
+/// A path from the root without symbolic links (realpath(3)); nil where it leads nowhere.
+package func realPath(_ path: String) -> String? {
+  guard let resolved = unsafe realpath(path, nil) else { return nil }
+  defer { unsafe free(resolved) }
+  return unsafe String(cString: resolved)
+}
+
 /// Where a symbolic link leads; nil where there is none.
 package func target(ofLink path: String) -> String? {
   var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))

@@ -8,6 +8,7 @@ package enum ListenerError: Error, Equatable, Sendable, CustomStringConvertible 
   case notASocket(path: String)
   case notListening(name: String)
   case notAMember(path: String, group: UInt32)
+  case tooLong(path: String)
   case system(path: String, SystemError)
 
   package var description: String {
@@ -23,6 +24,9 @@ package enum ListenerError: Error, Equatable, Sendable, CustomStringConvertible 
     case .notAMember(let path, let group):
       "socket \(path): this process may give it only to a group that it is a member of, and is no member of group "
         + "\(group): add SupplementaryGroups= to the unit, or take adminGroup out of the configuration"
+    case .tooLong(let path):
+      "socket \(path): its path has \(path.utf8.count) bytes, a socket's has at most \(UnixSocket.longestPath): choose "
+        + "one in a folder with a shorter name"
     case .system(let path, let error):
       "socket \(path): \(error)"
     }
@@ -155,8 +159,12 @@ package struct Listener: ~Copyable, Sendable {
   }
 
   private static func explanation(_ error: SystemError, _ path: String) -> ListenerError {
+    switch error.code {
     // Somebody was faster, or an abstract name is taken.
-    error.code == EADDRINUSE ? .inUse(path: path) : .system(path: path, error)
+    case EADDRINUSE: .inUse(path: path)
+    case ENAMETOOLONG where path.utf8.count > UnixSocket.longestPath: .tooLong(path: path)
+    default: .system(path: path, error)
+    }
   }
 
   private static func folder(of path: String) -> String {

@@ -41,6 +41,9 @@ package struct PathStatus: Equatable, Sendable {
     group = status.st_gid
   }
 
+  /// Whether somebody besides root and the effective user of this process can change what is there.
+  package var isWritableByOthers: Bool { othersCanWrite(owner: owner, permissions) }
+
   /// Whether the permission bits let this user read and write. Capabilities and access lists are not asked.
   package func isReadableAndWritable(user: UInt32, groups: [UInt32]) -> Bool {
     if user == 0 { return true }

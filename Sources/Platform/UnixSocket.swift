@@ -4,6 +4,9 @@ internal import Glibc
 /// Unix sockets. A path that begins with `@` names the abstract namespace (as in sd_notify(3)): no file, and no
 /// permissions either, so for tests only.
 package enum UnixSocket {
+  /// Bytes: sun_path of unix(7), without its NUL.
+  package static let longestPath = 107
+
   /// What a connection carries.
   package enum Kind: Int32, Sendable {
     /// Bytes (SOCK_STREAM).

@@ -51,11 +51,23 @@ package struct Caller: Equatable, Sendable {
     self.isOperator = isOperator
   }
 
+  /// The number of a user or group in decimal; nil for the greatest, which nobody has and stands for one that is not
+  /// known.
+  static func text(ofNumber number: UInt32) -> String? { number == .max ? nil : String(number) }
+
   /// The same caller, once its executable has been read.
   package func withExecutable(digest: [UInt8]?) -> Caller {
     var caller = self
     caller.executableDigest = digest
     return caller
+  }
+
+  /// The same caller by the socket of a grant.
+  func coming(by grant: Grant) -> Caller {
+    Caller(
+      connection: connection, user: user, group: group, process: process, supplementaryGroups: supplementaryGroups,
+      unit: unit, slice: slice, container: container, executable: executable, executableDigest: executableDigest,
+      socket: Caller.jobsSocket, grant: grant)
   }
 
   /// The same caller on the operator's own socket.

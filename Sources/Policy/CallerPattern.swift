@@ -53,11 +53,10 @@ package struct CallerPattern: Hashable, Sendable {
   /// The first field that does not match, in the words of the configuration, with what the caller has instead; nil
   /// where all do.
   func mismatch(_ caller: Caller, ofRule rule: String) -> (field: String, found: String?)? {
-    if let user, user != caller.user { return ("user", String(caller.user)) }
+    if let user, user != caller.user { return ("user", Caller.text(ofNumber: caller.user)) }
     if let group, group != caller.group, !caller.supplementaryGroups.contains(group) {
-      return (
-        "group", ([caller.group] + caller.supplementaryGroups.prefix(15)).map(String.init).joined(separator: ", ")
-      )
+      let known = ([caller.group] + caller.supplementaryGroups.prefix(15)).compactMap(Caller.text(ofNumber:))
+      return ("group", known.isEmpty ? nil : known.joined(separator: ", "))
     }
     if let unit, !isSame(unit, caller.unit) { return ("unit", caller.unit) }
     if let slice, !isSame(slice, caller.slice) { return ("slice", caller.slice) }
@@ -78,7 +77,7 @@ package struct CallerPattern: Hashable, Sendable {
   }
 
   /// Bytes are compared, not Strings: Swift holds canonically equivalent texts for equal.
-  private func isSame(_ wanted: String, _ found: String?) -> Bool {
+  func isSame(_ wanted: String, _ found: String?) -> Bool {
     found.map { wanted.utf8.elementsEqual($0.utf8) } ?? false
   }
 

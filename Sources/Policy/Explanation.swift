@@ -2,6 +2,13 @@ internal import Platform
 
 /// How a decision comes about, rule by rule, for people.
 package struct Explanation: Equatable, Sendable {
+  /// A rule that a grant lets callers use.
+  package struct GrantedRule: Equatable, Sendable {
+    package let rule: String
+    /// The names of the claims that the grant must have.
+    package let claims: [String]
+  }
+
   package struct Finding: Equatable, Sendable {
     package let rule: String
     /// Whether it is the one that decides.
@@ -16,6 +23,10 @@ package struct Explanation: Equatable, Sendable {
   package let refusal: String?
   /// In the order of the configuration.
   package let findings: [Finding]
+  /// Where it is refused: the closest rule that would decide if the caller came by a grant for it.
+  package let openedByGrant: GrantedRule?
+  /// What the operator should know besides, each one sentence.
+  package var warnings: [String]
 
   package var isAllowed: Bool { refusal == nil }
 }
@@ -47,7 +58,34 @@ extension RuleBook {
         rule: rule.name, decides: rule.name == decider?.name,
         text: rule.name == decider?.name ? rule.terms.described : whyNot(rule, inquiry, decider))
     }
-    return Explanation(rule: decider?.name, refusal: refusal, findings: findings)
+    return Explanation(
+      rule: decider?.name, refusal: refusal, findings: findings,
+      openedByGrant: refusal == nil ? nil : openedByGrant(inquiry, decider), warnings: warnings(inquiry.caller.grant))
+  }
+
+  /// A grant brings no rule but its own into play: of those that decide where there is none it must be the closest.
+  private func openedByGrant(_ inquiry: Inquiry, _ decider: Rule?) -> Explanation.GrantedRule? {
+    guard !inquiry.caller.isOperator, inquiry.caller.grant == nil else { return nil }
+    let floor = decider.flatMap { $0.specificity(inquiry) }
+    var best: (rule: Rule, specificity: Specificity)?
+    for rule in rules where rule.name == decider?.name || rule.callers.contains(where: \.byGrant) {
+      let granted = Grant(id: "(invented)", rule: rule.name, user: inquiry.caller.user)
+      let inquiry = Inquiry(
+        inquiry.caller.coming(by: granted), inquiry.operation, inquiry.scope, account: inquiry.account)
+      guard let found = rule.specificity(inquiry), best.map({ found > $0.specificity }) ?? true else { continue }
+      let isCloser = rule.name == decider?.name ? rule.terms.wantsGrant : floor.map { found > $0 } ?? true
+      if isCloser, inquiry.operation != .reset { best = (rule, found) }
+    }
+    return best.map { Explanation.GrantedRule(rule: $0.rule.name, claims: $0.rule.terms.requiredClaims.keys.sorted()) }
+  }
+
+  /// What is said against the caller's grant elsewhere.
+  private func warnings(_ grant: Grant?) -> [String] {
+    guard let grant, let rule = rules.first(where: { $0.name.utf8.elementsEqual(grant.rule.utf8) }) else { return [] }
+    let user = grant.user == .max ? nil : grant.user
+    return overrulings(of: rule, grant.relyingParties, for: CallerPattern(user: user).comingByGrant).map {
+      "\($0), so the grant has no effect there"
+    }
   }
 
   private func whyNot(_ rule: Rule, _ inquiry: Inquiry, _ decider: Rule?) -> String {
@@ -76,7 +114,8 @@ extension Rule {
   fileprivate func callerMismatches(_ caller: Caller) -> String {
     let texts = callers.enumerated().compactMap { index, pattern in
       pattern.mismatch(caller, ofRule: name).map { field, found in
-        "callers[\(index)].\(field): the caller's is \(found.map { quoted($0, limit: 128) } ?? "unknown")"
+        if field == "grant", found == nil { return "callers[\(index)].grant: the caller comes without one" }
+        return "callers[\(index)].\(field): the caller's is \(found.map { quoted($0, limit: 128) } ?? "unknown")"
       }
     }
     return shortened(texts, separator: "; ")
@@ -102,6 +141,6 @@ extension Terms {
   }
 }
 
-private func shortened(_ texts: [String], separator: String = ", ") -> String {
+func shortened(_ texts: [String], separator: String = ", ") -> String {
   texts.prefix(4).joined(separator: separator) + (texts.count > 4 ? " and \(texts.count - 4) more" : "")
 }

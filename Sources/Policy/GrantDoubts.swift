@@ -8,28 +8,26 @@ extension RuleBook {
     if rule.operations.isDisjoint(with: [.register, .authenticate]) {
       doubts.append("\(name) allows neither register nor authenticate, so nothing can be signed")
     }
-    if !rule.callers.contains(where: { $0.mayMatch(grant) }) {
+    let known = CallerPattern(user: grant.user).comingByGrant
+    if !rule.callers.contains(where: { $0.mayMatch(known) }) {
       doubts.append("\(name) lets nobody in who comes as uid \(grant.user) by the socket of a grant")
     }
     for pattern in grant.relyingParties
     where !rule.relyingParties.contains(where: { $0.covers(pattern) || pattern.covers($0) }) {
       doubts.append("\(name) is not for \(quoted(pattern.description))")
     }
+    let overrulings = overrulings(of: rule, grant.relyingParties, for: known)
+    // They stand in one answer with all the rest.
+    doubts += overrulings.prefix(8).map { "\($0), so the grant has no effect there" }
+    if overrulings.count > 8 { doubts.append("\(overrulings.count - 8) more rules do so elsewhere") }
     // Of the terms, those that a grant settles once and for all.
-    let holder = Caller(
-      connection: 0, user: grant.user, group: .max, process: nil, supplementaryGroups: [], unit: nil, grant: grant)
-    if let refusal = rule.terms.refusal(of: holder, by: rule.name) { doubts.append(refusal) }
+    let claims = rule.terms.claimRefusals(of: grant.claims.values, by: rule.name)
+    doubts += claims.prefix(16)
+    if claims.count > 16 { doubts.append("\(name) requires \(claims.count - 16) more claims") }
     if !rule.terms.mayAllow(from: start, until: end) {
       doubts.append("\(name) allows at other hours than those in which the grant lives")
     }
     return doubts
-  }
-}
-
-extension CallerPattern {
-  /// Whether somebody can match who comes by this grant: by what is known of them before they come.
-  fileprivate func mayMatch(_ grant: Grant) -> Bool {
-    !namesNobody && (user ?? grant.user) == grant.user && (socket ?? Caller.jobsSocket) == Caller.jobsSocket
   }
 }
 

@@ -1,9 +1,13 @@
-/// Policy said no. `reason` is for the operator (log, audit), never for the caller.
+/// Policy said no. All of it is for the operator (log, audit, metrics), never for the caller.
 package struct Refusal: Error, Equatable, Sendable {
   package let reason: String
+  /// The rule that decided, and would have allowed it at another hour, more slowly, by another grant or with other
+  /// claims; nil where none matched, or it is not known yet which one decides.
+  package let rule: String?
 
-  package init(reason: String) {
+  package init(reason: String, rule: String? = nil) {
     self.reason = reason
+    self.rule = rule
   }
 }
 

@@ -47,16 +47,16 @@ package struct Ledger: Sendable {
   package mutating func admit(_ verdict: consuming Verdict, at moment: Moment) throws(Refusal) -> Presence {
     let (rule, terms) = (verdict.rule, verdict.presence.terms)
     if !terms.hours.isEmpty, !terms.hours.contains(where: { $0.contains(moment) }) {
-      throw Refusal(reason: "rule \(quoted(rule, limit: 64)) allows it at other hours")
+      throw Refusal(reason: "rule \(quoted(rule, limit: 64)) allows it at other hours", rule: rule)
     }
     let now = moment.monotonicNanoseconds
     let isCounted = [.register, .authenticate].contains(verdict.presence.operation)
     if let grant = verdict.grant {
       guard isAlive(grant, at: now), let allowance = allowances[grant.id] else {
-        throw Refusal(reason: "grant \(grant.id) has ended")
+        throw Refusal(reason: "grant \(grant.id) has ended", rule: rule)
       }
       if isCounted, let left = allowance.operations, left == 0 {
-        throw Refusal(reason: "grant \(grant.id) is used up")
+        throw Refusal(reason: "grant \(grant.id) is used up", rule: rule)
       }
     }
     if let rate = terms.rate {
@@ -80,7 +80,8 @@ package struct Ledger: Sendable {
       throw Refusal(
         reason:
           "rule \(quoted(account.rule, limit: 64)) allows \(rate.perMinute) per minute in bursts of \(rate.burst): "
-          + "again in \(milliseconds) ms")
+          + "again in \(milliseconds) ms",
+        rule: account.rule)
     }
     restored[account] = next
   }

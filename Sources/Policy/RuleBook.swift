@@ -43,7 +43,7 @@ package struct RuleBook: Judge, Equatable {
     // Whoever does not say so has not composed the client data.
     var inquiry = inquiry
     inquiry.bindsClaims = inquiry.bindsClaims ?? false
-    if let reason = refusal(by: rule, of: inquiry) { throw Refusal(reason: reason) }
+    if let reason = refusal(by: rule, of: inquiry) { throw Refusal(reason: reason, rule: rule.name) }
     return verdict(inquiry, rule.name, rule.terms)
   }
 
@@ -56,7 +56,9 @@ package struct RuleBook: Judge, Equatable {
     let candidates = possible(inquiry)
     guard let first = candidates.first else { throw Refusal(reason: whyNot(inquiry)) }
     let allowing = candidates.filter { refusal(by: $0, of: inquiry) == nil }
-    if allowing.isEmpty { throw Refusal(reason: refusal(by: first, of: inquiry) ?? "") }
+    if allowing.isEmpty {
+      throw Refusal(reason: refusal(by: first, of: inquiry) ?? "", rule: candidates.count == 1 ? first.name : nil)
+    }
     return Prospect(
       rules: candidates.map(\.name), dependsOnAccount: candidates.contains { !$0.accounts.isEmpty },
       userVerification: allowing.contains { $0.terms.userVerification },
@@ -248,12 +250,14 @@ extension RuleBook {
   }
 
   func described(_ caller: Caller) -> String {
-    let groups = ([caller.group] + caller.supplementaryGroups).prefix(16).map(String.init).joined(separator: ", ")
+    let groups = ([caller.group] + caller.supplementaryGroups).prefix(16).map { Caller.text(ofNumber: $0) ?? "unknown" }
+      .joined(separator: ", ")
     let more = caller.supplementaryGroups.count > 15 ? ", …" : ""
     let unit = caller.unit.map { quoted($0) } ?? "unknown"
     let container = caller.container.map { ", container \(quoted($0.prefix(12) + "…"))" } ?? ""
     let grant = caller.grant.map { ", grant \($0.id)" } ?? ""
-    return "uid \(caller.user), gids \(groups)\(more), unit \(unit)\(container)\(grant)"
+    return
+      "uid \(Caller.text(ofNumber: caller.user) ?? "unknown"), gids \(groups)\(more), unit \(unit)\(container)\(grant)"
   }
 }
 

@@ -43,16 +43,19 @@ package struct Terms: Hashable, Sendable {
     } else if requiresGrant || bindsClaims {
       return "rule \(quoted(rule, limit: 64)) requires a grant, and the caller comes without one"
     }
-    for (name, patterns) in requiredClaims.sorted(by: { $0.key < $1.key }) {
-      guard let value = caller.grant?.claims.values[name] else {
+    return claimRefusals(of: caller.grant?.claims.values ?? [:], by: rule).first
+  }
+
+  /// What is missing of the claims that are required, and which others must be other ones; in the order of their names.
+  func claimRefusals(of claims: [String: String], by rule: String) -> [String] {
+    requiredClaims.sorted { $0.key < $1.key }.compactMap { name, patterns in
+      guard let value = claims[name] else {
         return "rule \(quoted(rule, limit: 64)) requires the claim \(quoted(name, limit: 64)), and the caller has none"
       }
-      if !patterns.contains(where: { $0.matches(value) }) {
-        return "rule \(quoted(rule, limit: 64)) requires another claim \(quoted(name, limit: 64)) than "
-          + quoted(value, limit: 128)
-      }
+      if patterns.contains(where: { $0.matches(value) }) { return nil }
+      return "rule \(quoted(rule, limit: 64)) requires another claim \(quoted(name, limit: 64)) than "
+        + quoted(value, limit: 128)
     }
-    return nil
   }
 }
 

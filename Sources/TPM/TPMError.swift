@@ -104,6 +104,9 @@ extension TPMError {
     TPMError(operation: operation, code: status == 0 ? cs_layer_tcti | UInt32(TSS2_BASE_RC_MEMORY) : status)
   }
 
+  /// Whether tpm2-tss has no library for the TCTI that was named (TSS2_TCTI_RC_NOT_SUPPORTED).
+  package var hasNoSuchTCTI: Bool { code == cs_layer_tcti | UInt32(TSS2_BASE_RC_NOT_SUPPORTED) }
+
   /// What an expected persistent object or index that is not there counts as (TPM_RC_HANDLE).
   package static let noObject: UInt32 = 0x8B
   /// A connection that was found broken without a command (TSS2_TCTI_RC_IO_ERROR).

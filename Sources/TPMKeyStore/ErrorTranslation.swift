@@ -25,8 +25,9 @@ extension KeyStoreError {
         "the TPM is in dictionary-attack lockout, wait or reset it (tpm2_dictionarylockout): \(error)")
     case .authorization where ownerOperations.contains(error.operation):
       self = .failed(
-        "the TPM's owner authorization is set and was not given or is wrong: pass it to countersignd as a systemd "
-          + "credential, or clear it (tpm2_changeauth -c owner): \(error)")
+        "the TPM's owner authorization is set and was not given or is wrong: put it into "
+          + "/etc/credstore/countersign.owner-authorization, from where the unit passes it on as the credential "
+          + "owner-authorization, or clear it (tpm2_changeauth -c owner): \(error)")
     case .authorization:
       // A record that was moved to another RP ID, or a key of another device secret.
       self = .failed("the TPM refused the key's authorization: \(error)")

@@ -9,6 +9,15 @@ final class SoftwareTPM: Sendable {
   let directory: String
   private let program: String
   private let child = Lock<ChildProcess?>(nil)
+  /// Held while there is a child, so that whoever starts another one on the same state learns why it would fail.
+  private let claim = Lock<Claim?>(nil)
+
+  private final class Claim: Sendable {
+    let file: Descriptor
+
+    init(_ file: consuming Descriptor) { self.file = file }
+    deinit { file.unlock() }
+  }
 
   /// - Parameters:
   ///   - directory: absolute; made with mode 0700 where it is missing
@@ -56,6 +65,7 @@ final class SoftwareTPM: Sendable {
   /// - Throws: ``KeyStoreError``
   func start() throws(KeyStoreError) -> Int32 {
     end(within: 2000)
+    try claimState()
     do throws(SystemError) {
       var pair: (Int32, Int32) = (-1, -1)
       try checked("socketpair") {
@@ -83,6 +93,27 @@ final class SoftwareTPM: Sendable {
         throw .unavailable("software TPM: swtpm is not installed: install the package swtpm, or name a TPM with --tpm")
       }
       throw .unavailable("software TPM: \(error)")
+    }
+  }
+
+  /// - Throws: ``KeyStoreError`` where another daemon has a child on this state
+  private func claimState() throws(KeyStoreError) {
+    let isOurs: Bool
+    do throws(SystemError) {
+      let file = try Descriptor(
+        opening: directory + "/countersignd.lock", flags: O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+      isOurs = try file.lock()
+      if isOurs {
+        let held = Claim(file)
+        claim.withLock { $0 = held }
+      }
+    } catch {
+      throw .unavailable("software TPM: \(directory): \(error)")
+    }
+    guard isOurs else {
+      throw .unavailable(
+        "software TPM: another countersignd uses \(directory): stop it, or give this one a folder of its own "
+          + "(tpm.softwareDirectory, --software-tpm)")
     }
   }
 
@@ -115,5 +146,6 @@ final class SoftwareTPM: Sendable {
       return child
     }
     process?.end(within: milliseconds)
+    claim.withLock { $0 = nil }
   }
 }

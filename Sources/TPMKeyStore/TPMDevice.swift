@@ -292,6 +292,16 @@ extension TPMConnection: CustomStringConvertible {
   /// Why it could not be opened, with what to do: of a device tpm2-tss tells no more than that it failed.
   func explained(_ error: TPMError) -> String {
     guard case .tcti(let configuration) = self, tctiName == "device" else {
+      if error.hasNoSuchTCTI {
+        let library = "libtss2-tcti-\(tctiName).so.0"
+        return "\(error): tpm2-tss finds no \(library): install it"
+          + (tctiName == "tabrmd" ? " (Debian's package libtss2-tcti-tabrmd0, and tpm2-abrmd)" : "")
+          + ", correct the name (tpm.tcti, --tpm), or take the kernel's own resource manager: device:/dev/tpmrm0"
+      }
+      if tctiName == "tabrmd" {
+        return "\(error): start it (systemctl start tpm2-abrmd), which needs D-Bus; or take the kernel's own resource "
+          + "manager: device:/dev/tpmrm0"
+      }
       return "\(error): check its name (tpm.tcti, --tpm), and that what it names is running"
     }
     let named = configuration.dropFirst("device".count).drop { $0 == ":" }
@@ -304,7 +314,7 @@ extension TPMConnection: CustomStringConvertible {
       return switch obstacle.code {
       case ENOENT, ENXIO, ENODEV:
         "there is no \(path): turn the TPM on in the firmware's settings, or give the virtual machine one; where it is on, "
-          + "load the kernel's driver (modprobe tpm_tis, or tpm_crb)"
+          + "load the kernel's driver (modprobe tpm_tis, or tpm_crb); to try countersignd out without one: --software-tpm DIR"
       case EACCES, EPERM:
         "this user may not open \(path) (\(obstacle)): it is the group tss's: have the daemon's user be in that group "
           + "(SupplementaryGroups=tss in its unit), and the device be given to it: udevadm control --reload && udevadm "

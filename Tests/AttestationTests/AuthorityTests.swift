@@ -213,7 +213,7 @@ import WebAuthn
     let runner = TestRunner()
     var authority = try Self.authority()
     let challenge = try authority.challenge(runner.signed, under: runner.policy, random: Self.random)
-    #expect(throws: EnrolmentRefusal("it is an attestation challenge, not an attestation request")) {
+    #expect(throws: EnrolmentRefusal("it is an attestation challenge, not an attestation request", isMalformed: true)) {
       try AttestationRequest(challenge.json)
     }
     #expect(throws: EnrolmentRefusal.self) { try ActivationChallenge(.object([:])) }

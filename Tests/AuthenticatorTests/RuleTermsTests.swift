@@ -133,6 +133,26 @@ struct RuleTermsTests {
     #expect(harness.store.faults.calls < 5)
   }
 
+  /// Whichever of its terms refuses, the record and the count are of the rule that decided.
+  @Test func refusalsAreOfTheirRule() async throws {
+    let tuesday = try Hours("Tue 00:00-00:01 UTC")
+    let changes: [(inout Terms) -> Void] = [
+      { $0.rate = Rate(perMinute: 1, burst: 1) }, { $0.hours = [tuesday] }, { $0.requiresGrant = true },
+    ]
+    for change in changes {
+      let harness = try Harness(rules: [try rule("r", change)])
+      while try await register(harness, user: 1) != Status.operationDenied {}
+      let refusal = try #require(harness.audit.records.last)
+      #expect(refusal.outcome == .refused && refusal.rule == "r", "\(refusal)")
+      let key = RequestTally.Key(command: "makeCredential", rule: "r", result: .refused)
+      #expect(await harness.engine.tally.counts[key] == 1)
+    }
+    // None matches.
+    let harness = try Harness(rules: [try rule("r")])
+    #expect(try await harness.send(0x02, Harness.request("other.example")).status == Status.operationDenied)
+    #expect(harness.audit.records.last?.rule == nil)
+  }
+
   /// It is asked about twice, before others are kept out and after, and done once.
   @Test func aResetTakesOneOfTheRate() async throws {
     var terms = Terms()
@@ -153,6 +173,8 @@ struct RuleTermsTests {
     let request: CBORMap = [1: .text("example.com"), 2: .bytes([UInt8](repeating: 1, count: 32))]
     #expect(try await harness.send(0x02, request).status == 0)
     #expect(try await harness.send(0x02, request).status == 0x27)
+    let refusal = try #require(harness.audit.records.last)
+    #expect(refusal.outcome == .refused && refusal.rule == "r", "\(refusal)")
     harness.time.advance(by: .seconds(10))
     #expect(try await harness.send(0x02, request).status == 0)
     // Rules that are read again and keep their name give nothing back.

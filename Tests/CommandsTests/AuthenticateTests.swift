@@ -137,8 +137,9 @@ import WebAuthn
 
   @Test func refusesUserVerificationThatIsNotThere() {
     let transcript = transcript(#","userVerification":"required""#)
-    #expect(transcript.run("authenticate") == .failure)
+    #expect(transcript.run("authenticate") == .refusedByPolicy)
     #expect(transcript.errorText.contains("the options require user verification"))
+    #expect(transcript.errorText.contains("add userVerification to the rule"))
     #expect(daemon.ceremonies.isEmpty)
   }
 

@@ -166,7 +166,8 @@ private final class Clinic {
     let clinic = try Clinic()
     clinic.logFlaw = "truncated: ends with record 2"
     let found = try clinic.trouble()
-    #expect(found.verdict == "warning" && found.check == "audit chain")
+    #expect(found.verdict == "failed" && found.check == "audit chain")
+    #expect(clinic.run() == .failure)
     #expect(found.text == "NOT VERIFIED: truncated: ends with record 2")
     #expect(found.remedy.contains("countersign audit verify"))
   }

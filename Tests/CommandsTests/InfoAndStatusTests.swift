@@ -77,6 +77,18 @@ final class FakeAdministration: FrameExchange {
     #expect(transcript.errorText.hasSuffix("start countersignd, or name its socket with --admin-socket\n"))
   }
 
+  /// As the jobs' socket answers a request of the operator's.
+  @Test func knowsTheJobsSocketFromTheOperators() {
+    let daemon = FakeAuthenticator()
+    daemon.failure = .refused(.invalidCommand)
+    let transcript = Transcript(daemon: daemon)
+    #expect(transcript.run("status --admin-socket /run/countersign/ctap.sock") == .usage)
+    #expect(
+      transcript.errorText == "countersign: cannot get the daemon's status: /run/countersign/ctap.sock is a socket for "
+        + "jobs: give --admin-socket the operator's: /run/countersign/admin.sock, unless adminSocket or the daemon's "
+        + "--admin-socket says otherwise\n")
+  }
+
   @Test func saysThatTheSocketIsNotForEverybody() {
     let daemon = FakeAuthenticator()
     daemon.failure = .unreachable(SystemError(call: "connect", code: 13))

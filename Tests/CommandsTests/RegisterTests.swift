@@ -110,11 +110,11 @@ func creationOptions(_ members: String = "", rp: String = #"{"id":"example.com",
   @Test func asksForUserVerificationWhereItIs() throws {
     let required = creationOptions(#","authenticatorSelection":{"userVerification":"required"}"#)
     let without = transcript(required)
-    #expect(without.run("register") == .failure)
+    #expect(without.run("register") == .refusedByPolicy)
     #expect(
-      without.errorText == "countersign: cannot register: the options require user verification, which this "
-        + "authenticator has not: ask for userVerification \"preferred\" or \"discouraged\", or have a PIN set with "
-        + "countersign pin set\n")
+      without.errorText == "countersign: cannot register: the options require user verification, and nothing verifies "
+        + "one here, neither a rule nor a PIN: have the operator add userVerification to the rule, or set a PIN "
+        + "(countersign pin set) and give it with --pin-file or --pin-credential; or ask for \"preferred\"\n")
     #expect(daemon.ceremonies.isEmpty)
     daemon.info.options["uv"] = true
     daemon.info.options["makeCredUvNotRqd"] = true

@@ -217,7 +217,8 @@ struct LoadingTests {
     #expect(
       try complaint(in: folder)
         == "F/countersign.json: there is no such file: write one with at least one rule (the package brings an "
-        + "example), or name another with --config")
+        + "example), or name another with --config; for a trial beside it, without root or a TPM, see the example of "
+        + "countersignd --help")
     let loaded = try loader.load(folder.path + "/countersign.json", mayBeMissing: true)
     #expect(loaded.settings == Settings() && loaded.files.isEmpty)
     #expect(loaded.notices.count == 2 && loaded.notices[0].contains("there is no such file"))

@@ -241,7 +241,8 @@ import WebAuthn
     // As they stand in the log, where each of these takes six bytes.
     claims["c0"] = String(repeating: "é", count: 512)
     let answer = await fixture.ask(Self.job(claims: claims))
-    #expect(answer == #"{"error":"the claims of a grant have together at most 16384 bytes in a record"}"#)
+    #expect(
+      answer == #"{"error":"the claims of a grant have together at most 16384 bytes in a record","kind":"usage"}"#)
   }
 
   @Test func pagesOfGrants() async throws {
@@ -265,7 +266,8 @@ import WebAuthn
     #expect(listed == made && pages > 1)
     let parties = (0..<65).map { "a\($0).example.com" }
     #expect(
-      await fixture.ask(Self.job(rpIds: parties)) == #"{"error":"a grant names at most 64 relying parties"}"#)
+      await fixture.ask(Self.job(rpIds: parties))
+        == #"{"error":"a grant names at most 64 relying parties","kind":"usage"}"#)
   }
 
   // MARK: What the operator does besides
@@ -324,7 +326,7 @@ import WebAuthn
   func explainsNobodyInvented(_ member: String, _ problem: String) async throws {
     let fixture = try AdminFixture()
     let question = #"{"request":"explain","rpId":"example.com",\#(member)}"#
-    #expect(await fixture.ask(question) == #"{"error":"\#(problem)"}"#)
+    #expect(await fixture.ask(question) == #"{"error":"\#(problem)","kind":"usage"}"#)
   }
 
   // MARK: CTAP2 as the operator

@@ -100,6 +100,17 @@ import Transports
     fixture.audit.records.filter { $0.detail == "grant.end" }.map(\.reason)
   }
 
+  /// Who reads the log learns for whom it was, and how long, though it has never been used.
+  @Test func theRecordOfItsMaking() async throws {
+    let grant = try await make(process: getpid())
+    let made = try #require(fixture.audit.records.first { $0.detail == "grant.create" })
+    let end = try #require(made.grantTerms?.end)
+    #expect(made.grantTerms?.user == geteuid() && made.grantTerms?.process == getpid())
+    #expect(Timestamp.text(unixMilliseconds: end) == grant.endsAt)
+    await fixture.grants.end(grant.id, "again")
+    #expect(fixture.audit.records.last?.grantTerms == nil)
+  }
+
   @Test func byItsTime() async throws {
     let grant = try await make()
     let socket = try client(grant)

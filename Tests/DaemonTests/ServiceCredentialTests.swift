@@ -29,12 +29,24 @@ import Testing
     #expect(try ServiceCredential.read("missing", in: nil) == nil)
   }
 
+  /// As where a folder is named for a file.
+  @Test func whatCannotBeReadIsNoSilence() throws {
+    try #require(mkdir(credentials.path("folder"), 0o700) == 0)
+    let error = #expect(throws: ServiceCredentialError.self) {
+      _ = try ServiceCredential.read("folder", in: credentials.path)
+    }
+    let words = error?.description ?? ""
+    #expect(
+      words.hasPrefix("credential folder (\(credentials.path("folder"))): read: Is a directory: have LoadCredential="))
+  }
+
   @Test func theLimit() throws {
     let most = [UInt8](repeating: 9, count: 4095)
     #expect(try read("most", most) == most)
-    #expect(throws: SystemError(call: "credential more", code: EFBIG)) { try read("more", most + [9]) }
-    #expect(throws: SystemError(call: "credential most and more", code: EFBIG)) {
-      try read("most and more", most + most)
+    for (name, bytes) in [("more", most + [9]), ("most and more", most + most)] {
+      let error = ServiceCredentialError(
+        name: name, path: credentials.path(name), problem: SystemError(call: "credential \(name)", code: EFBIG))
+      #expect(throws: error) { try read(name, bytes) }
     }
   }
 }

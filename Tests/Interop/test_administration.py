@@ -147,7 +147,7 @@ def test_metrics_of_grants_and_of_a_tpm_that_is_away(make_daemon, software_tpm):
     with ctap.device:
         register(ctap, "one.example.com")
         # One that could not be made is none.
-        assert admin(daemon, "grant", "create", "--rule", "job", "--uid", str(os.getuid()), "--pid", "999999999").returncode == 1
+        assert admin(daemon, "grant", "create", "--rule", "job", "--uid", str(os.getuid()), "--pid", "999999999").returncode == 2
         read = metrics(daemon)
         assert (read["countersign_grants", ()], read["countersign_grants_made_total", ()]) == (2, 2)
         assert read["countersign_connections", ()] == 1

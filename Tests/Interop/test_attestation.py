@@ -327,6 +327,10 @@ def test_files_of_another_runner_are_refused(world, programs, folder):
     try:
         assert "has made no request" in stranger.attestation("respond", challenge, status=1).stderr
         assert "has no attestation key" in stranger.attestation("install", certificates, status=1).stderr
+        # What is no such file at all, or another one.
+        for step, wrong in [("respond", "{}"), ("respond", certificates), ("install", challenge)]:
+            done = stranger.attestation(step, wrong, status=2)
+            assert "the daemon refused (it is " in done.stderr and done.stderr.endswith(" --help\n"), done.stderr
         request = stranger.attestation("request").stdout
         refusal = stranger.attestation("respond", challenge, status=1).stderr
         assert "for another request than the newest one" in refusal

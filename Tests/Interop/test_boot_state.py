@@ -184,9 +184,9 @@ def test_refusals(runner, operator, programs):
         state = runner.state()
         good = json.loads(operator.allow(state))
 
-        def refused(approval) -> str:
+        def refused(approval, status: int = 1) -> str:
             text = approval if isinstance(approval, str) else json.dumps(approval)
-            message = runner.pcr("install", given=text, status=1)
+            message = runner.pcr("install", given=text, status=status)
             assert json.loads(runner.state())["approvals"] == 0
             return message
 
@@ -204,8 +204,8 @@ def test_refusals(runner, operator, programs):
         assert "by another key than the one that this runner is bound to" in refused(stranger)
         assert "not the approval key's" in refused({**stranger, "approvalKey": good["approvalKey"]})
         assert "bound to another approval key" in other_operator.allow(state, status=7)
-        assert "it is a boot state, not a boot state approval" in refused(state)
-        assert "version" in refused({**good, "version": 2})
+        assert "it is a boot state, not a boot state approval" in refused(state, status=2)
+        assert "version" in refused({**good, "version": 2}, status=2)
         assert "it is of a boot state" in refuse_at_an_authority(programs, folder, json.dumps(good))
         runner.pcr("install", given=json.dumps(good))
         # The same again changes nothing.

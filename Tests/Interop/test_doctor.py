@@ -78,6 +78,68 @@ def test_a_reload_that_was_not_taken(make_daemon):
     assert doctor(daemon)[0] == 0
 
 
+def test_what_waits_for_a_restart(make_daemon):
+    """The files may be ahead of the daemon: by what a reload takes, and by what it does not."""
+    daemon = make_daemon().start()
+    assert not {"settings in force", "rules in force"} & doctor(daemon)[1].keys()
+    content = json.loads(daemon.configuration.read_text())
+    content["rules"][0]["name"] = "renamed"
+    content |= {"limits": {"connections": 7}, "log": {"level": "debug"}}
+    daemon.write_configuration(json.dumps(content))
+    code, checks = doctor(daemon)
+    assert code == 0 and checks["settings in force"]["text"].endswith("since the daemon's start: limits.connections, log.level")
+    assert checks["rules in force"]["text"] == f"older than the files of {daemon.configuration}: rules"
+    assert checks["rules in force"]["remedy"] == "systemctl reload countersignd"
+    daemon.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "rules in force" not in doctor(daemon)[1], "the reload")
+    assert doctor(daemon)[1]["settings in force"]["remedy"] == "systemctl restart countersignd"
+    assert "changed, and taken at the next start: limits.connections, log.level" in daemon.errors()
+    daemon.stop()
+    daemon.start()
+    assert not {"settings in force", "rules in force"} & doctor(daemon)[1].keys()
+
+
+def test_a_log_that_was_changed_is_a_failure(make_daemon):
+    daemon = make_daemon().start()
+    ctap = ctap2(daemon.socket)
+    with ctap.device:
+        register(ctap, "one.example.com")
+    lines = daemon.audit_log.read_bytes().splitlines(keepends=True)
+    daemon.audit_log.write_bytes(b"".join(lines[:-1]))
+    code, checks = doctor(daemon)
+    assert code == 1 and failed(checks) == ["audit chain"], checks
+
+
+def test_it_asks_the_daemon_of_the_configuration_it_is_given(make_daemon):
+    """Where nobody names the operator's socket, the configuration does."""
+    daemon = make_daemon()
+    content = json.loads(daemon.configuration.read_text())
+    content |= {"socket": str(daemon.socket), "adminSocket": str(daemon.admin_socket)}
+    daemon.write_configuration(json.dumps(content))
+    daemon.start()
+    result = daemon.run("doctor", "--json", "--config", str(daemon.configuration))
+    checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
+    assert result.returncode == 0 and checks["daemon"]["verdict"] == "ok", checks
+    assert str(daemon.socket) in checks["jobs' socket"]["text"]
+
+
+def test_after_a_decommissioning(make_daemon):
+    daemon = make_daemon().start()
+    assert daemon.run("decommission", "--yes", "--admin-socket", str(daemon.admin_socket)).returncode == 0
+    eventually(lambda: status(daemon).get("decommissioned") == "yes", "the daemon that says so")
+    daemon.stop()
+    daemon.start()
+    report = status(daemon)
+    assert report["decommissioned"] == "yes" and report["rules"] == 0
+    # It has no reason to look at the TPM, and takes a software TPM for no hardware.
+    assert report["tpm"]["kind"] == "software" and report["tpm"]["state"].startswith("not asked: nothing of this device is left")
+    people = daemon.run("status", "--admin-socket", str(daemon.admin_socket)).stdout
+    assert re.search(r"^decommissioned +yes: to begin anew, stop countersignd", people, re.M), people
+    assert "firmware" not in people and "0.0.0.0" not in people
+    code, checks = doctor(daemon)
+    assert code == 1 and failed(checks) == ["service"], checks
+
+
 def test_a_tpm_that_has_gone(make_daemon, software_tpm):
     daemon = make_daemon(tcti=software_tpm.tcti).start()
     assert status(daemon)["bootState"] == "not bound"

@@ -65,14 +65,33 @@ def test_formats(make_daemon):
     assert set(env) == {"COUNTERSIGN_SOCKET", "COUNTERSIGN_GRANT"} and env["COUNTERSIGN_GRANT"] in env["COUNTERSIGN_SOCKET"]
     assert {one["id"] for one in grants(daemon)} == {Path(path).parent.name, env["COUNTERSIGN_GRANT"]}
     assert admin(daemon, "create", "--rule", "deploy", *me(), "--format", "xml").returncode == 2
-    assert admin(daemon, "create", "--rule", "no such rule", *me()).returncode == 1
+    # Words that only the daemon can tell to be wrong are wrong words too.
     for wrong in (["--ttl", "8d"], ["--ttl", "0s"], ["--ttl", "1"], ["--signatures", "0"], ["--rp-id", "A"], ["--claim", "iss=x"],
                   ["--claim", "x"], ["--claim", "a=1", "--claim", "a=2"], ["--pid", "999999999"], ["--cgroup", "/no/such"],
-                  ["--cgroup", "/../x"], ["--claim", "a=" + "x" * 1025]):
-        done = admin(daemon, "create", "--rule", "deploy", *me(), *wrong)
-        assert done.returncode in (1, 2) and done.stderr.count("\n") == 1, (wrong, done)
+                  ["--cgroup", "/../x"], ["--claim", "a=" + "x" * 1025], ["--rule", "no such rule"]):
+        rule_of = [] if wrong[0] == "--rule" else ["--rule", "deploy"]
+        done = admin(daemon, "create", *rule_of, *me(), *wrong)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, (wrong, done)
     assert len(grants(daemon)) == 2
     assert len(os.listdir(daemon.folder / "jobs")) == 2
+
+
+def test_a_grant_that_another_rule_overrules(make_daemon):
+    """Who makes it learns at once where it will not be of use; refusals would come one by one."""
+    narrow = rule("narrow", ["x.deploy.example.com"], BOTH, [{"user": os.getuid()}])
+    claims = {"ref": "refs/heads/main", "repository": "org/*"}
+    daemon = make_daemon([*rules(requireClaims=claims), narrow]).start()
+    assert "so grants for rule \"deploy\" have no effect there" in daemon.errors()
+    grant = create(daemon, "--rule", "deploy", *me(), "--claim", "repository=other")
+    assert grant["warnings"] == [
+        'rule "narrow" is more specific and decides for "x.deploy.example.com", so the grant has no effect there',
+        'rule "deploy" requires the claim "ref", and the caller has none',
+        'rule "deploy" requires another claim "repository" than "other"',
+    ]
+    made = next(one for one in daemon.audit(own=True) if one.get("detail") == "grant.create")
+    assert made["forUid"] == os.getuid() and made["endsAt"] == grant["endsAt"]
+    shown = daemon.run("audit", "show", "--operation", "grant", str(daemon.audit_log)).stdout
+    assert f" forUid={os.getuid()} endsAt={grant['endsAt']}" in shown, shown
 
 
 @needs_root
@@ -347,7 +366,7 @@ def test_claims_of_a_token(make_daemon, folder):
     assert status == DENIED and grant["claims"]["project_path"] == "group/app"
     # What is only said is not what was verified.
     done = admin(daemon, "create", "--rule", "deploy", *me(), "--claim", f"iss={issuer.name}", "--claim", "repository=org/app")
-    assert done.returncode == 1 and "verified token" in done.stderr
+    assert done.returncode == 2 and "verified token" in done.stderr
     said = create(daemon, "--rule", "deploy", *me(), "--claim", "repository=org/app", "--claim", "ref=refs/heads/main")
     ctap = connected(said)
     with ctap.device:

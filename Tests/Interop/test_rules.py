@@ -18,6 +18,7 @@ from harness import (
     ES256,
     ME,
     authenticate,
+    check_configuration,
     ctap2,
     eventually,
     in_another_process,
@@ -509,6 +510,74 @@ def test_policy_explain(programs, folder):
     assert text.returncode == 3 and text.stdout.startswith("decision")
 
 
+def test_policy_explain_of_whom_nobody_knows(programs, folder):
+    """A slip in a name or a number looks like anybody else who may not."""
+    file = folder / "countersign.json"
+    file.write_text(json.dumps({"rules": EXPLAINED}))
+    ask = ["explain", "--config", str(file), "--rp-id", "a.example.com"]
+    done = policy(programs, *ask, "--json", "--user", "4711", "--group", "no-such-group-here", "--group", "4712")
+    assert json.loads(done.stdout)["warnings"] == [
+        'group "no-such-group-here" is not known on this machine: 4294900000 stands for it here',
+        "there is no user 4711 on this machine", "there is no group 4712 on this machine",
+    ], done
+    text = policy(programs, *ask, "--user", "no-such-user-here").stdout
+    assert 'warning      user "no-such-user-here" is not known on this machine' in text, text
+    known = policy(programs, *ask, "--json", "--user", "root", "--group", "root")
+    assert "warnings" not in json.loads(known.stdout)
+    # Who has not been said has no number.
+    unsaid = policy(programs, *ask, "--unit", "ci.service").stdout
+    assert "uid unknown, gids unknown" in unsaid and "4294967295" not in unsaid, unsaid
+
+
+GRANTED = [
+    rule("jobs", ["*.example.com"], ["register", "authenticate"], [{"grant": True}]),
+    rule("host", ["deploy.example.com"], ["authenticate"], [{"user": 4711}]),
+]
+
+
+def test_a_rule_for_grants_that_another_overrules(programs, folder):
+    file = folder / "countersign.json"
+    file.write_text(json.dumps({"rules": GRANTED}, indent=1))
+    words = 'rule "host" is more specific and decides for "deploy.example.com" (authenticate), so '
+    line = file.read_text()[: file.read_text().index('"jobs"')].count("\n")
+    done = policy(programs, "check", str(file))
+    assert done.returncode == 0
+    assert done.stderr == f'countersign: {file}:{line}: {words}grants for rule "jobs" have no effect there for whom both rules name\n'
+    assert len(json.loads(policy(programs, "check", "--json", str(file)).stdout)["notices"]) == 1
+    assert f"{words}grants" in check_configuration(programs, file).stderr
+    ask = ["explain", "--config", str(file), "--json", "--user", "4711", "--rule", "jobs", "--rp-id"]
+    code, answer = (done := policy(programs, *ask, "x.example.com")).returncode, json.loads(done.stdout)
+    assert (code, answer["rule"]) == (0, "jobs") and words + "the grant has no effect there" in answer["warnings"], answer
+    # Of another user nothing is said.
+    ask[ask.index("4711")] = "root"
+    assert "warnings" not in json.loads(policy(programs, *ask, "x.example.com").stdout)
+    file.write_text(json.dumps({"rules": GRANTED[:1] + [rule("host", ["deploy.example.org"], ["authenticate"])]}))
+    assert policy(programs, "check", str(file)).stderr == ""
+
+
+def test_the_rule_that_a_grant_would_open(programs, folder):
+    file = folder / "countersign.json"
+    claims = {**rule("claims", ["claims.example.com"], ["authenticate"], [{"user": 0}]), "requireClaims": {"ref": "x", "run": "**"}}
+    wide = rule("wide", ["*"], ["authenticate"], [{"grant": True}])
+    file.write_text(json.dumps({"rules": [wide, *GRANTED, claims]}))
+
+    def opened(party, *more):
+        done = policy(programs, "explain", "--config", str(file), "--json", "--user", "root", "--rp-id", party, *more)
+        assert done.returncode == 3, done
+        return json.loads(done.stdout).get("openedByGrant"), done.stderr
+
+    answer, said = opened("a.example.com", "--operation", "register")
+    assert answer == {"rule": "jobs", "claims": []}
+    assert said.endswith('have a grant made, or change the rules: countersign grant create --rule "jobs"\n'), said
+    assert opened("a.example.com")[0]["rule"] == "jobs", "the closest of them"
+    assert opened("example.org")[0]["rule"] == "wide"
+    answer, said = opened("claims.example.com")
+    assert answer == {"rule": "claims", "claims": ["ref", "run"]} and '--claim "ref"=… --claim "run"=…' in said
+    # No grant for another rule opens what a closer rule decides, and none lets anybody manage here.
+    assert opened("claims.example.com", "--rule", "jobs")[0] is None
+    assert opened("a.example.com", "--operation", "manage")[0] is None
+
+
 @needs_root
 def test_policy_explain_looks_at_a_live_process(make_daemon, programs, folder, control_group):  # noqa: F811
     """All that rules can ask of it is asked of the kernel: user, groups, unit, slice, executable and its digest."""
@@ -552,7 +621,10 @@ def test_policy_explain_asks_the_daemon(make_daemon, programs):
     done = policy(programs, *with_daemon, "--user", "4711", "--rp-id", "mine.example.com")
     assert done.returncode == 3
     done = policy(programs, *with_daemon, "--pid", "999999999", "--rp-id", "mine.example.com")
-    assert done.returncode == 1 and "no process" in done.stderr
+    assert done.returncode == 2 and "no process" in done.stderr
+    for wrong in (["--user", "no-such-user-here"], ["--operation", "dance"], ["--user-handle", "!"]):
+        done = policy(programs, *with_daemon, *wrong, "--rp-id", "mine.example.com")
+        assert done.returncode == 2 and done.stderr.endswith(": see countersign policy explain --help\n"), done
 
 
 @pytest.mark.parametrize(

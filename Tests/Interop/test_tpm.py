@@ -168,7 +168,11 @@ def test_an_external_tpm_goes_and_comes_back(make_daemon, software_tpm):
 def test_hardware_is_required_unless_the_operator_says_otherwise(make_daemon, software_tpm):
     """A TPM that turns out to be software is not taken, by whatever path it came."""
     daemon = make_daemon()
+    # By its name it is known before it is asked.
     daemon.configure(DEFAULT_RULES, tcti=software_tpm.tcti)
+    line = daemon.refuses_to_start(2)
+    assert "is a software TPM" in line and "allowSoftware" in line
+    daemon.configure(DEFAULT_RULES, tcti=software_tpm.tcti.replace("swtpm:", "libtss2-tcti-swtpm.so.0:"))
     line = daemon.refuses_to_start(6)
     assert "this is a software TPM" in line and "allowSoftware" in line
 
@@ -204,7 +208,7 @@ def test_owner_authorization(make_daemon, software_tpm, folder):
     """It comes as a systemd credential; missing or wrong, one line says so."""
     daemon = make_daemon(tcti=software_tpm.tcti)
     subprocess.run(["tpm2_changeauth", "-T", software_tpm.tcti, "-c", "owner", "open sesame"], check=True)
-    wanted = "the TPM's owner authorization is set and was not given or is wrong: pass it to countersignd"
+    wanted = "the TPM's owner authorization is set and was not given or is wrong: put it into /etc/credstore/countersign.owner-authorization"
     assert wanted in daemon.refuses_to_start(6)
     daemon.credentials = folder / "credentials"
     daemon.credentials.mkdir()

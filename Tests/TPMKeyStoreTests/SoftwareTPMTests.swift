@@ -119,7 +119,7 @@ import WebAuthn
     let folder = try Folder()
     let store = try await start(folder, MemoryRecords())
     let error = await #expect(throws: KeyStoreError.self) { try await start(folder, MemoryRecords()) }
-    #expect(error?.description.contains("swtpm has ended") == true)
+    #expect(error?.description.contains("another countersignd uses \(folder.path): stop it") == true)
     await store.stop()
   }
 
