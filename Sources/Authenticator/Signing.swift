@@ -62,6 +62,15 @@ extension AuthenticatorEngine {
     }
   }
 
+  /// - Throws: CTAP1_ERR_CHANNEL_BUSY where a value of the counter would be spent in vain
+  func refuseLongWait(_ caller: Caller) throws(Failure) {
+    do {
+      try environment.keys.checkWait(caller: caller)
+    } catch {
+      throw Failure(error)
+    }
+  }
+
   /// - Throws: CTAP2_ERR_KEEPALIVE_CANCEL once the caller has cancelled or gone
   func refuseCancelled() throws(Failure) {
     if Task.isCancelled { throw Failure(.keepaliveCancel, "cancelled") }

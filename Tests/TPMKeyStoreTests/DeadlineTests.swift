@@ -236,9 +236,7 @@ import Testing
     let last = try await slow.bench.store.nextSignatureCounter(caller: slow.who(2))
     let first = try await slow.held()
     let waiting = try await slow.wait(6, from: 2)
-    for _ in 0..<3000 {
-      #expect(await isOverloaded { _ = try await slow.bench.store.nextSignatureCounter(caller: slow.who(2)) })
-    }
+    for _ in 0..<3000 { #expect(await isOverloaded { try slow.bench.store.checkWait(caller: slow.who(2)) }) }
     try await slow.letGo(first)
     for task in waiting { _ = try await task.value }
     #expect(try await slow.bench.store.nextSignatureCounter(caller: slow.who(2)) == last + 1)

@@ -103,6 +103,10 @@ package actor MemoryKeyStore: KeyStore {
     await withCheckedContinuation { arrivals.append($0) }
   }
 
+  package nonisolated func checkWait(caller: Caller) throws(KeyStoreError) {
+    if isOverloaded.withLock({ $0 }) { throw .overloaded("injected") }
+  }
+
   package func createKey(
     _ algorithm: COSEAlgorithm, binding: KeyBinding, caller: Caller, presence: borrowing Presence
   ) throws(KeyStoreError) -> (key: CredentialKey, publicKey: CredentialPublicKey) {
@@ -160,7 +164,6 @@ package actor MemoryKeyStore: KeyStore {
   }
 
   private func check() throws(KeyStoreError) {
-    if isOverloaded.withLock({ $0 }) { throw .overloaded("injected") }
     if faults.shouldFail() { throw failure }
   }
 }
