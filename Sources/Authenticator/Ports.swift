@@ -278,6 +278,10 @@ package protocol CredentialStore: Sendable {
   /// The credential with this ID, whosever it is.
   func credential(id: [UInt8]) async throws(StoreError) -> Credential?
 
+  /// The credential with this ID, if it is of this relying party (SHA-256 of the RP ID). One that is of another takes as
+  /// long as one that is not there, and is not kept at hand because of it.
+  func credential(id: [UInt8], relyingPartyIDHash: [UInt8]) async throws(StoreError) -> Credential?
+
   /// The newest discoverable credential of a relying party that is older than `position`; nil where there is none. So
   /// accounts are walked newest first without holding them all in memory.
   ///

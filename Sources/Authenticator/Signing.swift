@@ -79,8 +79,12 @@ extension AuthenticatorEngine {
   /// The credential with this ID, if it is here and belongs to the relying party. No TPM work: every credential has a
   /// row.
   func find(_ id: [UInt8], relyingPartyIDHash hash: [UInt8]) async throws(Failure) -> Credential? {
-    guard let credential = try await find(id), credential.key.binding.relyingPartyIDHash == hash else { return nil }
-    return credential
+    guard id.count == AuthenticatorLimits.credentialIDLength else { return nil }
+    do {
+      return try await environment.store.credential(id: id, relyingPartyIDHash: hash)
+    } catch {
+      throw Failure(error)
+    }
   }
 
   /// The credential with this ID, whosever it is.
