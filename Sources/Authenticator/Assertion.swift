@@ -85,6 +85,7 @@ extension AuthenticatorEngine {
         request, extensions, inquiry, prospect, verifiedBy: source, userPresent: userPresent, on: channel)
       // 7, 11, 12; after 9, so that only who may sign learns what is here
       chosen = try await choose(request, plan, &draft)
+      try refuseOverload(inquiry.about(chosen.credential), &draft)
       if request.pinUvAuthParam != nil, userPresent { channel.token?.spend() }  // 9
     } catch {
       throw await fail(draft, error)
@@ -136,7 +137,9 @@ extension AuthenticatorEngine {
         throw Failure(.notAllowed, "the accounts that were left are gone")
       }
       next = found
+      try refuseOverload(plan.inquiry.about(next.credential), &draft)
     } catch {
+      if error.status == .channelBusy { channel.leaveUnchanged(walk) }
       throw await fail(draft, error)
     }
     let presence = try await admit(plan.inquiry.about(next.credential))

@@ -98,11 +98,35 @@ extension AuthenticatorEngine {
   /// As ``admit(_:detail:)`` before there is anything to prove: counts nothing.
   func consider(_ inquiry: Inquiry) async throws(CTAPStatus) {
     do {
-      var copy = ledger
-      _ = try copy.admit(try judge.judge(inquiry), at: Moment(environment.time))
+      try ledger.check(try judge.judge(inquiry), at: Moment(environment.time))
     } catch {
       throw await refuse(inquiry, error, nil)
     }
+  }
+
+  /// Before ``admit(_:detail:)``, and before a token is used up: who is told to come again loses nothing by it. What
+  /// policy refuses is left to it.
+  ///
+  /// - Throws: CTAP1_ERR_CHANNEL_BUSY and its like, with the rule in `draft`; nothing has been counted
+  func refuseOverload(_ inquiry: Inquiry, _ draft: inout AuditRecord) throws(Failure) {
+    do throws(KeyStoreError) {
+      try environment.keys.checkWait(caller: inquiry.caller)
+    } catch {
+      guard let rule = ruleAllowing(inquiry) else { return }
+      rulesInUse[inquiry.caller.connection] = rule
+      draft.rule = rule
+      throw Failure(error)
+    }
+  }
+
+  private func ruleAllowing(_ inquiry: Inquiry) -> String? {
+    guard let verdict = try? judge.judge(inquiry) else { return nil }
+    do {
+      try ledger.check(verdict, at: Moment(environment.time))
+    } catch {
+      return nil
+    }
+    return verdict.rule
   }
 
   /// About an operation that concerns no account.
@@ -147,12 +171,12 @@ extension AuthenticatorEngine {
     return draft
   }
 
-  /// The beginning of a record about what policy is going to allow.
+  /// The beginning of a record about what policy is going to allow, or is to be asked about.
   func draft(
-    _ operation: Operation, _ prospect: Prospect, _ scope: Scope, for caller: Caller, detail: String? = nil
+    _ operation: Operation, _ prospect: Prospect?, _ scope: Scope, for caller: Caller, detail: String? = nil
   ) -> AuditRecord {
     var draft = AuditRecord(.allowed, AuditRecord.Operation(operation), caller, environment.time)
-    draft.rule = prospect.rule
+    draft.rule = prospect?.rule
     draft.relyingPartyID = scope.relyingPartyID
     draft.detail = detail
     return draft

@@ -131,8 +131,8 @@ package actor AuthenticatorEngine {
       return reply
     } catch {
       count(command, from: caller, failure: error, since: start)
-      // An error ends a walk as every other command does, but for a fragment out of turn.
-      if error != .invalidSeq { channels[caller.connection]?.endWalk() }
+      // An error ends a walk as every other command does, but for a fragment out of turn, and what is to be asked again.
+      if error != .invalidSeq, error != .channelBusy { channels[caller.connection]?.endWalk() }
       return error.encoded()
     }
   }

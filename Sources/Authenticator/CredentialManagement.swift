@@ -124,6 +124,40 @@ extension AuthenticatorEngine {
     return Failure(.noCredentials, reason)
   }
 
+  /// The credential with this ID among those that the caller may manage. No other is looked up, so that neither the time
+  /// nor what the store keeps at hand tells a stranger which are here.
+  private func manageable(
+    _ id: [UInt8], _ binding: Binding, for caller: Caller
+  ) async throws(Failure) -> Credential? {
+    if (try? judge.judge(caller, .manage, .all)) != nil { return try await find(id) }
+    if let bound = binding.relyingPartyID, mayManage(bound, caller),
+      let found = try await find(id, relyingPartyIDHash: SHA256.hash(Array(bound.utf8)))
+    {
+      return found
+    }
+    var position: Int64?
+    while let next = try await relyingParty(after: position, for: caller) {
+      if let found = try await find(id, relyingPartyIDHash: SHA256.hash(Array(next.id.utf8))) { return found }
+      position = next.position
+    }
+    return nil
+  }
+
+  /// The newest credential of a relying party of which the request tells the hash: rules for suffixes know it by its name
+  /// only, which is looked for among those that the caller may manage.
+  private func manageableNewest(
+    _ hash: [UInt8], for caller: Caller
+  ) async throws(Failure) -> (credential: Credential, position: Int64)? {
+    if (try? judge.judge(caller, .manage, .application(hash))) == nil {
+      var next = try await relyingParty(after: nil, for: caller)
+      while let found = next, SHA256.hash(Array(found.id.utf8)) != hash {
+        next = try await relyingParty(after: found.position, for: caller)
+      }
+      if next == nil { return nil }
+    }
+    return try await discoverable(hash, olderThan: nil)
+  }
+
   // MARK: Metadata and relying parties
 
   private func metadata(_ binding: Binding, for caller: Caller) async throws(Failure) -> CredentialManagementResponse {
@@ -219,7 +253,7 @@ extension AuthenticatorEngine {
     _ hash: [UInt8], _ binding: Binding, on channel: ChannelState, for caller: Caller
   ) async throws(Failure) -> CredentialManagementResponse {
     guard hash.count == SHA256.count else { throw Failure(.noCredentials, "no hash of an RP ID") }
-    guard let newest = try await discoverable(hash, olderThan: nil), let id = newest.credential.relyingPartyID else {
+    guard let newest = try await manageableNewest(hash, for: caller), let id = newest.credential.relyingPartyID else {
       throw await notThere(caller, .application(hash), "no credential of that relying party")
     }
     _ = try await permit(caller, id, "credential.list")
@@ -325,7 +359,7 @@ extension AuthenticatorEngine {
   private func changeable(
     _ id: [UInt8], _ binding: Binding, _ detail: String, for caller: Caller
   ) async throws(Failure) -> (Credential, AuditRecord) {
-    guard let credential = try await find(id), credential.isOnWalks,
+    guard let credential = try await manageable(id, binding, for: caller), credential.isOnWalks,
       let relyingPartyID = credential.relyingPartyID
     else { throw await notThere(caller, .all, "no such credential") }
     let presence = try await permit(caller, relyingPartyID, detail)

@@ -76,6 +76,10 @@ package protocol KeyStore: Sendable {
   /// What this TPM can do, in the authenticator's order of preference. Empty until the TPM has been seen.
   var algorithms: [COSEAlgorithm] { get }
 
+  /// Asked before anything is counted or spent for a request: where work for this caller could not begin in time, or has
+  /// no room, it is refused by this already. What is asked for right after it is not.
+  func checkWait(caller: Caller) throws(KeyStoreError)
+
   /// Creates a key inside the TPM.
   func createKey(
     _ algorithm: COSEAlgorithm, binding: KeyBinding, caller: Caller, presence: borrowing Presence
@@ -90,7 +94,7 @@ package protocol KeyStore: Sendable {
 
   /// The next value of the global signature counter: greater than every value ever returned, across crashes and
   /// restored backups (a reset that finds half of all values spent begins again, with no credential left). Costs TPM
-  /// commands once in a block of values.
+  /// commands once in a block of values, which wear the TPM's memory: after ``checkWait(caller:)`` only.
   func nextSignatureCounter(caller: Caller) async throws(KeyStoreError) -> UInt32
 
   /// Forgets what is loaded for these keys.
@@ -273,6 +277,10 @@ extension StoreError: CustomStringConvertible {
 package protocol CredentialStore: Sendable {
   /// The credential with this ID, whosever it is.
   func credential(id: [UInt8]) async throws(StoreError) -> Credential?
+
+  /// The credential with this ID, if it is of this relying party (SHA-256 of the RP ID). One that is of another takes as
+  /// long as one that is not there, and is not kept at hand because of it.
+  func credential(id: [UInt8], relyingPartyIDHash: [UInt8]) async throws(StoreError) -> Credential?
 
   /// The newest discoverable credential of a relying party that is older than `position`; nil where there is none. So
   /// accounts are walked newest first without holding them all in memory.

@@ -25,12 +25,17 @@ extension AuthenticatorEngine {
     guard request.excludeList?.count ?? 0 <= AuthenticatorLimits.maximumCredentialsInList else { throw .limitExceeded }
     let extensions = try CheckedCreationExtensions(request.extensions, isDiscoverable: isDiscoverable)
 
-    let presence = try await admit(
-      Inquiry(
-        caller, .register, .relyingParty(request.relyingParty.id), account: account))  // 14
-    var draft = draft(.register, presence, for: caller)
+    let inquiry = Inquiry(caller, .register, .relyingParty(request.relyingParty.id), account: account)
+    var draft = draft(.register, nil, inquiry.scope, for: caller)
     draft.userHandleHash = request.user.id.isEmpty ? nil : SHA256.hash(request.user.id)
     draft.clientDataHash = request.clientDataHash
+    do throws(Failure) {
+      try refuseOverload(inquiry, &draft)
+    } catch {
+      throw await fail(draft, error)
+    }
+    let presence = try await admit(inquiry)  // 14
+    draft.rule = presence.rule
     do throws(Failure) {
       let source = try await verify(
         verification, byPolicy: byPolicy, Prospect(presence), on: channel, for: caller)  // 11
@@ -142,6 +147,8 @@ extension AuthenticatorEngine {
     var secrets: [UInt8]?
     if let salts { secrets = try hmacSecret(salts, of: binding, verified: new.isVerified) }
     let outputs = try await outputs(of: new.extensions, for: credential, hmacSecretMC: secrets)
+    // The key took its time.
+    try refuseLongWait(caller)
     let data = AuthenticatorData(
       relyingPartyIDHash: binding.relyingPartyIDHash, flags: new.isVerified ? [.up, .uv, .at] : [.up, .at],
       signatureCounter: try await counter(for: credential.signatureCounter, caller: caller),

@@ -74,6 +74,15 @@ extension AuthenticatorEngine {
     }
   }
 
+  /// - Throws: CTAP1_ERR_CHANNEL_BUSY where a value of the counter would be spent in vain
+  func refuseLongWait(_ caller: Caller) throws(Failure) {
+    do {
+      try environment.keys.checkWait(caller: caller)
+    } catch {
+      throw Failure(error)
+    }
+  }
+
   /// - Throws: CTAP2_ERR_KEEPALIVE_CANCEL once the caller has cancelled or gone
   func refuseCancelled() throws(Failure) {
     if Task.isCancelled { throw Failure(.keepaliveCancel, "cancelled") }
@@ -82,8 +91,12 @@ extension AuthenticatorEngine {
   /// The credential with this ID, if it is here and belongs to the relying party. No TPM work: every credential has a
   /// row.
   func find(_ id: [UInt8], relyingPartyIDHash hash: [UInt8]) async throws(Failure) -> Credential? {
-    guard let credential = try await find(id), credential.key.binding.relyingPartyIDHash == hash else { return nil }
-    return credential
+    guard id.count == AuthenticatorLimits.credentialIDLength else { return nil }
+    do {
+      return try await environment.store.credential(id: id, relyingPartyIDHash: hash)
+    } catch {
+      throw Failure(error)
+    }
   }
 
   /// The credential with this ID, whosever it is.

@@ -62,11 +62,18 @@ extension AuthenticatorEngine {
     _ challenge: [UInt8], _ application: [UInt8], for caller: Caller
   ) async throws(CTAPStatus) -> U2FRegistration {
     guard environment.keys.algorithms.contains(.es256) else { throw .unsupportedAlgorithm }
-    let presence = try await admit(caller, .register, .application(application))
-    // A decision signs once, and the certificate is a signature too.
-    let second = try await admit(caller, .register, .application(application))
-    var draft = draft(.register, presence, for: caller, detail: "u2f")
+    let inquiry = Inquiry(caller, .register, .application(application))
+    var draft = draft(.register, nil, inquiry.scope, for: caller, detail: "u2f")
     draft.clientDataHash = challenge
+    do throws(Failure) {
+      try refuseOverload(inquiry, &draft)
+    } catch {
+      throw await fail(draft, error)
+    }
+    let presence = try await admit(inquiry)
+    draft.rule = presence.rule
+    // A decision signs once, and the certificate is a signature too.
+    let second = try await admit(inquiry)
     do throws(Failure) {
       let place = enterRegistration(application)
       defer { leaveRegistration(application) }
@@ -135,6 +142,7 @@ extension AuthenticatorEngine {
       draft.credentialID = credential.id
       guard credential.state != .disabled else { throw .disabledCredential }
       if control == .checkOnly { throw Failure(.upRequired, "check only: the key handle is known") }
+      try refuseOverload(inquiry.about(credential), &draft)
     } catch {
       throw await fail(draft, error)
     }

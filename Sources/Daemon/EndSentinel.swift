@@ -6,6 +6,8 @@ internal import Transports
 final class EndSentinel {
   /// Why the grant ends then.
   let reason: String
+  /// The process or the control group, in words.
+  let job: String
   private let descriptor: Descriptor
   private let isControlGroup: Bool
   private var watch: EventLoop.Watch?
@@ -25,6 +27,7 @@ final class EndSentinel {
           description: "process \(process): \(error)", isOfRequest: error.code == ESRCH)
       }
       (isControlGroup, reason) = (false, "its process has ended")
+      job = "process \(process)"
     } else if let controlGroup {
       let components = controlGroup.split(separator: "/")
       guard controlGroup.hasPrefix("/"), !components.isEmpty, !components.contains("..") else {
@@ -36,6 +39,7 @@ final class EndSentinel {
         unsafe access($0 + "/cgroup.controllers", F_OK) == 0
       }
       guard let root else { throw GrantError(description: "this machine has no control groups of version 2") }
+      job = "control group /" + components.joined(separator: "/")
       do {
         let file = root + "/" + components.joined(separator: "/") + "/cgroup.events"
         descriptor = try Descriptor(opening: file, flags: O_RDONLY)

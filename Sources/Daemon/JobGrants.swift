@@ -36,6 +36,8 @@ actor JobGrants {
 
   /// Grants at one time.
   private static let maximumCount = 1024
+  /// Of one user: each takes turns at the TPM, and has a share of its rule's rate.
+  static let maximumCountOfUser = 256
   /// Connections of one grant at one time.
   private static let connections = 16
   /// Bytes of all claims of a grant as they stand in each record of the audit log.
@@ -105,10 +107,15 @@ actor JobGrants {
     guard count < Self.maximumCount else {
       throw GrantError(description: "there are \(count) grants: no more are made")
     }
+    let countOfUser = all.count { $0.grant.user == request.user }
+    guard countOfUser < Self.maximumCountOfUser else {
+      throw GrantError(description: "there are \(countOfUser) grants of uid \(request.user): no more are made for it")
+    }
+    let claims = try claims(of: request)
+    let sentinel = try EndSentinel(process: request.process, controlGroup: request.controlGroup)
     let grant = Grant(
       id: hexadecimal(SystemRandom().bytes(16)), rule: request.rule, user: request.user,
-      relyingParties: request.relyingParties, claims: try claims(of: request))
-    let sentinel = try EndSentinel(process: request.process, controlGroup: request.controlGroup)
+      relyingParties: request.relyingParties, claims: claims, job: sentinel?.job)
     let nanoseconds = request.lifetime * 1_000_000_000
     let listener = try folder.makeSocket(for: grant)
     let place = folder.place(of: grant)

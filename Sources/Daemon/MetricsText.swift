@@ -87,7 +87,8 @@ enum MetricsText {
       unit: "seconds")
     text.sample("countersign_tpm_wait_seconds", [], seconds(milliseconds: status.waiting.expected))
     text.counter(
-      "countersign_tpm_refused_requests", "Requests refused because they would have waited for the TPM for too long.",
+      "countersign_tpm_refused_requests",
+      "Requests refused because they would have waited for the TPM for too long, or too many waited.",
       status.waiting.refused)
     text.counter(
       "countersign_tpm_expired_requests", "Requests given up because they had waited for the TPM for too long.",

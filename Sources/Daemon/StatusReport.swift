@@ -76,7 +76,7 @@ struct StatusReport: Codable, Equatable {
     var limit: UInt64
     /// Milliseconds that one would wait now, if it came from a user of whom nothing waits.
     var expected: UInt64
-    /// Those refused at once since the start, because they would have waited for longer.
+    /// Those refused since the start, because they would have waited for longer or too many waited.
     var refused: Int
     /// Those given up since the start, because they had.
     var expired: Int

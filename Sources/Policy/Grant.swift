@@ -11,15 +11,20 @@ package struct Grant: Equatable, Sendable {
   package let relyingParties: [RelyingPartyPattern]
   /// What is said of the job.
   package let claims: Claims
+  /// What it ends with, where it ends with a process or a control group: grants of one of these are one job's, which has
+  /// the turns of one.
+  package let job: String?
 
   package init(
-    id: String, rule: String, user: UInt32, relyingParties: [RelyingPartyPattern] = [], claims: Claims = Claims()
+    id: String, rule: String, user: UInt32, relyingParties: [RelyingPartyPattern] = [], claims: Claims = Claims(),
+    job: String? = nil
   ) {
     self.id = id
     self.rule = rule
     self.user = user
     self.relyingParties = relyingParties
     self.claims = claims
+    self.job = job
   }
 
   /// Whether the grant reaches what an operation concerns.

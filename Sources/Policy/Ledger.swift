@@ -45,34 +45,52 @@ package struct Ledger: Sendable {
   /// - Returns: what signing consumes
   /// - Throws: ``Refusal``, and nothing is counted
   package mutating func admit(_ verdict: consuming Verdict, at moment: Moment) throws(Refusal) -> Presence {
-    let (rule, terms) = (verdict.rule, verdict.presence.terms)
-    if !terms.hours.isEmpty, !terms.hours.contains(where: { $0.contains(moment) }) {
-      throw Refusal(reason: "rule \(quoted(rule, limit: 64)) allows it at other hours", rule: rule)
-    }
-    let now = moment.monotonicNanoseconds
-    let isCounted = [.register, .authenticate].contains(verdict.presence.operation)
-    if let grant = verdict.grant {
-      guard isAlive(grant, at: now), let allowance = allowances[grant.id] else {
-        throw Refusal(reason: "grant \(grant.id) has ended", rule: rule)
+    let restoration = try charge(verdict, at: moment)
+    if let restoration {
+      let account = Account(rule: verdict.rule, holder: verdict.holder)
+      if restored.count >= 4096, restored[account] == nil {
+        // Whoever has the whole burst need not be remembered.
+        restored = restored.filter { $0.value > moment.monotonicNanoseconds }
       }
-      if isCounted, let left = allowance.operations, left == 0 {
-        throw Refusal(reason: "grant \(grant.id) is used up", rule: rule)
-      }
+      restored[account] = restoration
     }
-    if let rate = terms.rate {
-      try take(rate, Account(rule: rule, holder: verdict.holder), now)
-    }
-    if isCounted, let grant = verdict.grant, let left = allowances[grant.id]?.operations {
+    if Self.isCounted(verdict), let grant = verdict.grant, let left = allowances[grant.id]?.operations {
       allowances[grant.id]?.operations = left - 1
     }
     return verdict.presence
   }
 
-  private mutating func take(_ rate: Rate, _ account: Account, _ now: UInt64) throws(Refusal) {
-    if restored.count >= 4096, restored[account] == nil {
-      // Whoever has the whole burst need not be remembered.
-      restored = restored.filter { $0.value > now }
+  /// Whether ``admit(_:at:)`` would make it, which counts nothing yet.
+  ///
+  /// - Throws: ``Refusal``
+  package func check(_ verdict: borrowing Verdict, at moment: Moment) throws(Refusal) {
+    _ = try charge(verdict, at: moment)
+  }
+
+  private static func isCounted(_ verdict: borrowing Verdict) -> Bool {
+    [.register, .authenticate].contains(verdict.presence.operation)
+  }
+
+  /// - Returns: when the whole burst is there again after one more; nil where there is no rate
+  private func charge(_ verdict: borrowing Verdict, at moment: Moment) throws(Refusal) -> UInt64? {
+    let (rule, terms) = (verdict.rule, verdict.presence.terms)
+    if !terms.hours.isEmpty, !terms.hours.contains(where: { $0.contains(moment) }) {
+      throw Refusal(reason: "rule \(quoted(rule, limit: 64)) allows it at other hours", rule: rule)
     }
+    let now = moment.monotonicNanoseconds
+    if let grant = verdict.grant {
+      guard isAlive(grant, at: now), let allowance = allowances[grant.id] else {
+        throw Refusal(reason: "grant \(grant.id) has ended", rule: rule)
+      }
+      if Self.isCounted(verdict), let left = allowance.operations, left == 0 {
+        throw Refusal(reason: "grant \(grant.id) is used up", rule: rule)
+      }
+    }
+    guard let rate = terms.rate else { return nil }
+    return try restoration(of: rate, Account(rule: rule, holder: verdict.holder), now)
+  }
+
+  private func restoration(of rate: Rate, _ account: Account, _ now: UInt64) throws(Refusal) -> UInt64 {
     let next = max(restored[account] ?? now, now) + rate.interval
     let latest = now + UInt64(rate.burst) * rate.interval
     guard next <= latest else {
@@ -83,7 +101,7 @@ package struct Ledger: Sendable {
           + "again in \(milliseconds) ms",
         rule: account.rule)
     }
-    restored[account] = next
+    return next
   }
 
   /// Forgets the shares of rules that are gone; those of rules that stay go on.

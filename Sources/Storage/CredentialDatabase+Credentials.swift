@@ -8,9 +8,22 @@ extension CredentialDatabase: CredentialStore {
     return try await storedCredential(id: id)
   }
 
-  private func storedCredential(id: [UInt8]) throws(StoreError) -> Credential? {
+  package nonisolated func credential(
+    id: [UInt8], relyingPartyIDHash hash: [UInt8]
+  ) async throws(StoreError) -> Credential? {
+    if let known = recent[id], known.key.binding.relyingPartyIDHash == hash { return known }
+    return try await storedCredential(id: id, relyingPartyIDHash: hash)
+  }
+
+  /// Of any relying party where no hash is given.
+  private func storedCredential(
+    id: [UInt8], relyingPartyIDHash hash: [UInt8]? = nil
+  ) throws(StoreError) -> Credential? {
     let keys = try unlocked()
-    guard let row = try read({ file throws(StoreError) in try file.row(id: id) }) else { return nil }
+    let tag = hash.map(keys.relyingPartyTag)
+    guard let row = try read({ file throws(StoreError) in try file.row(id: id, relyingPartyTag: tag) }) else {
+      return nil
+    }
     guard let credential = credential(of: row, keys) else { return nil }
     recent.keep(credential, of: row)
     return credential

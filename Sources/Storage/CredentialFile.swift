@@ -14,6 +14,7 @@ final class CredentialFile {
   private let path: String
   private var connection: Connection
   private var selectID: Statement
+  private var selectIDOfRelyingParty: Statement
   private var selectDiscoverable: Statement
   private var selectOpen: Statement
   private var countDiscoverable: Statement
@@ -48,6 +49,7 @@ final class CredentialFile {
     var connection = try CredentialSchema.open(directory, thoroughly: thoroughly, fileSystem: fileSystem)
     do throws(DatabaseError) {
       selectID = try connection.prepare(CredentialQueries.byID)
+      selectIDOfRelyingParty = try connection.prepare(CredentialQueries.byIDOfRelyingParty)
       selectDiscoverable = try connection.prepare(CredentialQueries.discoverable(verified: true))
       selectOpen = try connection.prepare(CredentialQueries.discoverable(verified: false))
       countDiscoverable = try connection.prepare(CredentialQueries.discoverableCount(verified: true))
@@ -93,8 +95,12 @@ final class CredentialFile {
 
   // MARK: Credentials
 
-  func row(id: [UInt8]) throws(StoreError) -> SealedRow? {
-    try translated { () throws(DatabaseError) in try selectID.first([.bytes(id)], CredentialFile.row) }
+  /// Of any relying party where no tag is given.
+  func row(id: [UInt8], relyingPartyTag tag: [UInt8]? = nil) throws(StoreError) -> SealedRow? {
+    try translated { () throws(DatabaseError) in
+      guard let tag else { return try selectID.first([.bytes(id)], CredentialFile.row) }
+      return try selectIDOfRelyingParty.first([.bytes(id), .bytes(tag)], CredentialFile.row)
+    }
   }
 
   /// The oldest row behind a sequence number.

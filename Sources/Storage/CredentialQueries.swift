@@ -5,6 +5,7 @@ enum CredentialQueries {
   private static let select = "SELECT \(columns) FROM credential"
 
   static let byID = "\(select) WHERE id = ?1"
+  static let byIDOfRelyingParty = "\(select) WHERE id = ?1 AND rp_tag = ?2"
   static let byUser = "\(select) WHERE discoverable = 1 AND user_tag = ?1"
   static let next = "\(select) WHERE sequence > ?1 ORDER BY sequence LIMIT 1"
   static let nextRelyingParty =

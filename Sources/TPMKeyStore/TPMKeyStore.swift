@@ -158,9 +158,11 @@ package final class TPMKeyStore: KeyStore {
     return signature.encoded
   }
 
-  package func nextSignatureCounter(caller: Caller) async throws(KeyStoreError) -> UInt32 {
-    // Who only asks again and again would wear the TPM's memory by it.
+  package func checkWait(caller: Caller) throws(KeyStoreError) {
     try thread.checkWait(for: caller.workSource)
+  }
+
+  package func nextSignatureCounter(caller: Caller) async throws(KeyStoreError) -> UInt32 {
     let era = currentEra
     let lease = era.lease
     let (value, fetchAhead) = lease.take()

@@ -52,7 +52,7 @@ package struct WaitStatus: Equatable, Sendable {
   package var limit: UInt64 = 0
   /// Milliseconds that one would wait now, if it came from a user of whom nothing waits.
   package var expected: UInt64 = 0
-  /// Those refused at once since the start, because they would have waited for longer.
+  /// Those refused since the start, because they would have waited for longer or too many waited.
   package var refused = 0
   /// Those given up since the start, because they had.
   package var expired = 0

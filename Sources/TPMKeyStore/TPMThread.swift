@@ -25,6 +25,8 @@ final class TPMThread: Sendable {
     let run: @Sendable (TPMDevice) -> Void
     /// Answers without running; does nothing where it has been answered.
     let fail: @Sendable (KeyStoreError) -> Void
+
+    func isLate(at now: UInt64) -> Bool { due.map { now >= $0 } ?? false }
   }
 
   private struct Current {
@@ -49,14 +51,21 @@ final class TPMThread: Sendable {
     var hasEnded = false
     var onEnd: [@Sendable () -> Void] = []
 
-    /// How long the next work from this source would wait, in nanoseconds, if nothing else came.
+    /// Why nobody is served at all.
+    var refusal: KeyStoreError? { isStopping ? TPMThread.ended : stuck.map(KeyStoreError.unavailable) }
+
+    /// How long the next work from this source would wait, in nanoseconds, if nothing else came but those who have been
+    /// told to come again. They need not come: who has no work before it is next.
     func wait(for source: WorkSource, at now: UInt64) -> UInt64 {
-      restOfCurrent(at: now) + queue.cost(before: source) { times[$0.kind] }
+      let rest = restOfCurrent(at: now)
+      let work = queue.cost(before: source) { times[$0.kind] }
+      guard work > 0, queue.mayKeepPlaces(at: now) else { return rest + work }
+      return rest + queue.cost(before: source, placesAt: now, ofPlace: times[.signature]) { times[$0.kind] }
     }
 
-    /// At least as much, whatever the source, at less cost.
-    func longestWait(at now: UInt64) -> UInt64 {
-      restOfCurrent(at: now) + UInt64(queue.count) * times.longest
+    /// At least as much, whatever the source, at less cost; nil where that is not known.
+    func longestWait(at now: UInt64) -> UInt64? {
+      queue.mayKeepPlaces(at: now) ? nil : restOfCurrent(at: now) + UInt64(queue.count) * times.longest
     }
 
     private func restOfCurrent(at now: UInt64) -> UInt64 {
@@ -88,7 +97,8 @@ final class TPMThread: Sendable {
     self.clock = clock
     self.interrupt = interrupt
     warnings = Lock(RareWarnings(log: log))
-    state = Lock(State(queue: FairQueue(limit: limits.total, limitBySource: limits.bySource)))
+    state = Lock(
+      State(queue: FairQueue(limit: limits.total, limitBySource: limits.bySource, patience: limits.wait)))
     wakeThread = try EventCounter()
     wakeWatchdog = try EventCounter()
     try startThread(named: "tpm") { [self] in work(on: makeDevice()) }
@@ -121,10 +131,16 @@ final class TPMThread: Sendable {
 
   /// For what would be spent in vain before work is submitted that is going to be refused.
   ///
-  /// - Throws: ``KeyStoreError`` where it would wait for too long
+  /// - Throws: ``KeyStoreError``
   func checkWait(for source: WorkSource) throws(KeyStoreError) {
     let due = due(for: source)
-    guard let refusal = state.withLock({ lateness(&$0, source, due: due) }) else { return }
+    let refusal: KeyStoreError? = state.withLock { state in
+      if let refusal = state.refusal ?? lateness(&state, source, due: due) { return refusal }
+      if state.queue.hasRoom(for: source) { return nil }
+      state.waiting.refused += 1
+      return .busy
+    }
+    guard let refusal else { return }
     warn(of: refusal, for: source)
     throw refusal
   }
@@ -210,18 +226,20 @@ final class TPMThread: Sendable {
   private static let ended = KeyStoreError.unavailable("the TPM is no longer used: the daemon is ending")
 
   private func submit(_ job: Job, id: UInt64, from source: WorkSource) {
-    let (refusal, wake): (KeyStoreError?, Bool) = state.withLock { state in
-      if state.isStopping { return (TPMThread.ended, false) }
-      if let stuck = state.stuck { return (.unavailable(stuck), false) }
-      if let lateness = lateness(&state, source, due: job.due) { return (lateness, false) }
-      guard state.queue.append(job, id: id, from: source) else { return (.busy, false) }
+    let (refusal, displaced, wake): (KeyStoreError?, Job?, Bool) = state.withLock { state in
+      if let refusal = state.refusal ?? lateness(&state, source, due: job.due) { return (refusal, nil, false) }
+      let displaced = state.queue.makeRoom(for: source)
+      let isIn = state.queue.append(job, id: id, from: source)
+      if displaced != nil || !isIn { state.waiting.refused += 1 }
+      guard isIn else { return (.busy, nil, false) }
       defer { state.isThreadAsleep = false }
-      return (nil, state.isThreadAsleep)
+      return (nil, displaced, state.isThreadAsleep)
     }
     if let refusal {
       warn(of: refusal, for: source)
       job.fail(refusal)
     }
+    displaced?.fail(.busy)
     if wake { wakeThread.signal() }
   }
 
@@ -248,10 +266,11 @@ final class TPMThread: Sendable {
       return .timedOut(expiry)
     }
     // Work that is next is taken however long its like took before: else one bad measurement would stand for ever.
-    guard state.longestWait(at: now) > due - now else { return nil }
+    if let wait = state.longestWait(at: now), wait <= due - now { return nil }
     let wait = state.wait(for: source, at: now)
     guard wait > due - now else { return nil }
     state.waiting.refused += 1
+    state.queue.keepPlace(for: source, at: now)
     return .overloaded(
       "the TPM has work for \(Duration.milliseconds(wait / 1_000_000)) before this request, which may wait for "
         + "\(Duration.nanoseconds(limits.wait)) in all (limits.waitSeconds)")
@@ -291,8 +310,8 @@ final class TPMThread: Sendable {
         state.current = nil
         state.stuck = nil
         if state.isStopping { return (nil, true, false) }
-        while let job = state.queue.popFirst() {
-          if let due = job.due, now >= due {
+        while let job = state.queue.popFirst(at: now, isLate: { $0.isLate(at: now) }) {
+          if job.isLate(at: now) {
             state.waiting.expired += 1
             late.append(job)
             continue
@@ -378,7 +397,7 @@ final class TPMThread: Sendable {
         return state.current == nil ? .sleep : .look(after: 1_000_000_000)
       }
       let now = clock.monotonicNanoseconds
-      let late = state.queue.removeAll { $0.due.map { now >= $0 } ?? false }
+      let late = state.queue.removeLate(at: now) { $0.isLate(at: now) }
       if !late.isEmpty {
         state.waiting.expired += late.count
         return .late(late)

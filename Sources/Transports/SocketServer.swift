@@ -40,6 +40,8 @@ package actor SocketServer<Service: FrameService> {
   /// Tasks that call the service.
   private var tasks = 0
   private var isStopping = false
+  /// Whether requests in progress have been cancelled.
+  private var isAborted = false
   private var stopTimers: [LoopTimer] = []
   private var waitingForStop: [CheckedContinuation<Void, Never>] = []
 
@@ -358,14 +360,15 @@ package actor SocketServer<Service: FrameService> {
   /// Closes everything at once. What is in progress is cancelled, and its answers go nowhere.
   package func abort() {
     isStopping = true
+    isAborted = true
     entrances.close()
     for client in Array(clients.values) { close(client, "ended") }
   }
 
   /// Takes no more connections and no more requests, lets those in progress finish, answers them, closes.
   ///
-  /// - Parameter nanoseconds: after which requests are cancelled. A service that then still does not answer is left
-  ///   alone after a further second, and its client without an answer.
+  /// - Parameter nanoseconds: after which requests are cancelled; those of an ``abort()`` have been. A service that then
+  ///   still does not answer is left alone after a further second, and its client without an answer.
   package func stop(within nanoseconds: UInt64) async {
     if !isStopping {
       isStopping = true
@@ -374,8 +377,9 @@ package actor SocketServer<Service: FrameService> {
         client.isEnding = true
         settle(client)
       }
-      scheduleStop(nanoseconds)
     }
+    // Also after an abort(), and when others were left alone: no stop waits without a limit.
+    if stopTimers.isEmpty { scheduleStop(isAborted ? 0 : nanoseconds) }
     await withCheckedContinuation { continuation in
       waitingForStop.append(continuation)
       finishStopping()
@@ -398,7 +402,7 @@ package actor SocketServer<Service: FrameService> {
 
   private func finishStopping(abandoning: Bool = false) {
     guard isStopping, abandoning || (clients.isEmpty && tasks == 0) else { return }
-    if tasks > 0 { log.warning("\(tasks) requests did not end in time") }
+    if tasks > 0 { log.warning("\(tasks) request\(tasks == 1 ? "" : "s") did not end in time") }
     for timer in stopTimers { loop.cancel(timer) }
     stopTimers = []
     for continuation in waitingForStop { continuation.resume() }

@@ -232,6 +232,40 @@ import WebAuthn
     #expect(try await records(token.management(6, [2: absent])) == 1)
   }
 
+  /// The time of a look-up, and what it leaves in the store's memory, would tell a stranger what is here.
+  @Test func whatTheCallerMayNotManageIsNotLookedUp() async throws {
+    let accounts = try await accounts([
+      try Harness.anything(), try Harness.rule("mine", ["mine.example", "*.example.edu"], [.manage], user: 1001),
+    ])
+    let harness = accounts.harness
+    let creation = try await PINPlatform(harness).token(.makeCredential, "school.example.edu")
+      .creation("school.example.edu", user: [4], [(7, .map(["rk": true]))])
+    let school = try #require(
+      try await harness.send(1, creation).body.authenticatorData().attestedCredential
+    ).credentialID
+    let bob = Harness.caller(connection: 2, user: 1001)
+    let before = await harness.store.handedOut.count
+    for bound in [nil, "mine.example", "example.org"] as [String?] {
+      let token = try await PINPlatform(harness, bob).token(.credentialManagement, bound)
+      let deletion = token.management(6, [2: Self.descriptor(accounts.other)])
+      let requests = [
+        enumeration(token, "example.org"), deletion,
+        token.management(7, [2: Self.descriptor(accounts.other), 3: .map(["id": .bytes([3])])]),
+      ]
+      for request in requests {
+        #expect(try await harness.send(0x0a, request, from: bob).status == Status.noCredentials)
+        #expect(harness.audit.records.last?.outcome == .refused)
+      }
+    }
+    #expect(await harness.store.handedOut.count == before)
+    // A rule for a suffix knows its relying parties by their names.
+    let token = try await PINPlatform(harness, bob).token(.credentialManagement)
+    #expect(try await harness.send(0x0a, enumeration(token, "school.example.edu"), from: bob).body[9] == 1)
+    let deletion = token.management(6, [2: Self.descriptor(school)])
+    #expect(try await harness.send(0x0a, deletion, from: bob).status == Status.ok)
+    #expect(Set(await harness.store.handedOut[before...]) == [school])
+  }
+
   /// Nobody reads the answer any more, and connections that have ended are not limited in number.
   @Test(arguments: [1, 2] as [UInt8])
   func whoHasGoneIsNotCountedFor(subcommand: UInt8) async throws {

@@ -111,6 +111,26 @@ import Transports
     #expect(fixture.audit.records.last?.grantTerms == nil)
   }
 
+  /// Each is one more job that takes turns: one user's are bounded, and those of one process are one.
+  @Test func aUserHasSoManyAndAProcessIsOneJob() async throws {
+    let child = try ChildProcess("sleep", arguments: ["600"], descriptors: [])
+    var jobs: [String?] = []
+    for process in [child.identifier, child.identifier, nil] {
+      let socket = try client(try await make(process: process))
+      try socket.sendAll(Self.creation)
+      #expect(try frames(socket, upTo: 1).first?.payload.first == 0)
+      jobs.append(await fixture.keys.lastCaller?.grant?.job)
+    }
+    #expect(jobs == ["process \(child.identifier)", "process \(child.identifier)", nil])
+    for _ in jobs.count..<JobGrants.maximumCountOfUser { _ = try await make() }
+    await #expect { try await make() } throws: { error in
+      "\(error)" == "there are 256 grants of uid \(geteuid()): no more are made for it"
+    }
+    child.end(within: 0)
+    while await fixture.grants.list(after: nil).count > 254, !Task.isCancelled { await Task.yield() }
+    _ = try await make()
+  }
+
   @Test func byItsTime() async throws {
     let grant = try await make()
     let socket = try client(grant)

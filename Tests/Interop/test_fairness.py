@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -161,6 +162,44 @@ def test_a_flood_is_refused_early_and_hurts_itself_only(slow, make_daemon):
     # The values of the counter that a refusal might have spent would wear the TPM.
     counters = [record["signCount"] for record in daemon.audit() if record["outcome"] == "allowed" and "signCount" in record]
     assert max(counters) - min(counters) == len(counters) - 1
+
+
+def test_a_new_job_is_let_in_beside_those_that_fill_the_limit(slow, make_daemon):
+    """More jobs of its user than can be served in time ask again as soon as they are answered. A new one has its turns
+    all the same, and what it is refused meanwhile costs it none of its signatures."""
+    daemon = served(make_daemon, slow, seconds=2)
+    first = job(daemon)
+    ctap = connected(first)
+    with ctap.device:
+        account = register(ctap, RP)
+    one = Requests(first["socket"], account)
+    delay, others, signatures = 0.25, 14, 4
+    slow.delay = delay
+    # The daemon learns how long a signature takes from those that it makes.
+    for _ in range(20):
+        assert one.timed()[0] == 0
+    one.connection.close()
+    with contextlib.ExitStack() as floods:
+        flooding = [floods.enter_context(Flood(job(daemon)["socket"], account, 1)) for _ in range(others)]
+        eventually(lambda: all(flood.signatures for flood in flooding), "every other job to be under way")
+        eventually(lambda: any(status == BUSY for flood in flooding for status, _ in flood.answers), "a refusal")
+        mine = create(daemon, "--rule", "deploy", "--uid", str(os.getuid()), "--signatures", str(signatures))
+        new = Requests(mine["socket"], account)
+        took, refusals, begun = [], 0, time.monotonic()
+        while len(took) < signatures:
+            status, _ = new.timed()
+            assert status in (0, BUSY, TIMEOUT)
+            if status == 0:
+                took.append(time.monotonic() - begun)
+                begun = time.monotonic()
+            else:
+                refusals += status == BUSY
+                # As CTAP1_ERR_CHANNEL_BUSY asks for.
+                threading.Event().wait(0.1)
+        new.connection.close()
+    print(f"{signatures} signatures after {refusals} refusals, each in at most {max(took):.1f} s")
+    # A round is one signature of each, and what was too late for one is for the next.
+    assert refusals > 0 and max(took) < 3 * (others + 1) * delay
 
 
 def test_a_request_that_has_waited_too_long_is_given_up(slow, make_daemon):

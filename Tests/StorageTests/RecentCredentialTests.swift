@@ -85,6 +85,21 @@ import WebAuthn
     await store.close()
   }
 
+  /// A caller of another relying party neither puts one in, nor is answered from there.
+  @Test func itIsTheRelyingPartysOwn() async throws {
+    let fixture = Fixture()
+    let store = try await fixture.unlocked()
+    let credential = sample(1)
+    let (own, other) = (credential.key.binding.relyingPartyIDHash, [UInt8](repeating: 9, count: 32))
+    _ = try await store.insert(credential)
+    #expect(try await store.credential(id: credential.id, relyingPartyIDHash: other) == nil)
+    #expect(store.recent[credential.id] == nil)
+    #expect(try await store.credential(id: credential.id, relyingPartyIDHash: own) == credential)
+    #expect(store.recent[credential.id] == credential)
+    #expect(try await store.credential(id: credential.id, relyingPartyIDHash: other) == nil)
+    await store.close()
+  }
+
   @Test func anotherSecretOpensNothing() async throws {
     let fixture = Fixture()
     let store = try await fixture.unlocked()

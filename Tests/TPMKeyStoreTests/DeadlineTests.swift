@@ -42,6 +42,14 @@ import Testing
       try await eventually { bench.store.status.queueLength == 0 }
     }
 
+    /// Lets the TPM answer what it has, after as long as that takes, and take what comes next.
+    func step() async throws {
+      let before = bench.fixture.counts[Command.sign] ?? 0
+      time.advance(by: .seconds(4))
+      bench.fixture.letOneGo()
+      try await eventually { bench.fixture.counts[Command.sign] == before + 1 }
+    }
+
     func sign(from connection: UInt64, user: UInt32 = 1000, grant: String? = nil) async throws -> [UInt8] {
       try await bench.store.sign(
         digest: [UInt8](repeating: 7, count: 32), with: key, caller: who(connection, user, grant),
@@ -108,6 +116,68 @@ import Testing
     await slow.bench.store.stop()
   }
 
+  /// Six jobs of one user fill the limit, and each asks again as soon as it has been served. A seventh is refused, and
+  /// the place that becomes free next is its, though the one that was served asks before it.
+  @Test func whoWasRefusedHasTheNextPlace() async throws {
+    let slow = try await Slow()
+    let first = try await slow.held()
+    var waiting: [Task<[UInt8], any Error>] = []
+    for job in UInt64(2)...7 { waiting += try await slow.wait(1, from: job, grant: "\(job)") }
+    #expect(await isOverloaded { _ = try await slow.sign(from: 8, grant: "8") })
+    try await slow.step()
+    #expect(try await !first.value.isEmpty)
+    #expect(await isOverloaded { _ = try await slow.sign(from: 1) })
+    waiting += try await slow.wait(1, from: 8, grant: "8")
+    #expect(await isOverloaded { _ = try await slow.sign(from: 1) })
+    slow.bench.fixture.letGo()
+    for task in waiting { #expect(try await !task.value.isEmpty) }
+    await slow.bench.store.stop()
+  }
+
+  /// Places that are kept for those who have gone make nobody wait: work is refused for work only.
+  @Test func whoHasGoneIsNotWaitedFor() async throws {
+    let slow = try await Slow()
+    var held = try await slow.held()
+    var waiting: [Task<[UInt8], any Error>] = []
+    for job in UInt64(2)...7 { waiting += try await slow.wait(1, from: job, grant: "\(job)") }
+    for job in UInt64(8)...60 { #expect(await isOverloaded { _ = try await slow.sign(from: job, grant: "\(job)") }) }
+    slow.bench.fixture.letGo()
+    for task in waiting + [held] { #expect(try await !task.value.isEmpty) }
+    held = try await slow.held()
+    waiting = try await slow.wait(1, from: 70, grant: "70")
+    // Those that have places, and the one that waits, come before it.
+    #expect(await isOverloaded { _ = try await slow.sign(from: 71, grant: "71") })
+    try await slow.letGo(held)
+    #expect(try await !waiting[0].value.isEmpty)
+    await slow.bench.store.stop()
+  }
+
+  /// What was foreseen was too little, and the request given up at last: it is next when it comes again.
+  @Test func whoWasGivenUpKeepsItsPlace() async throws {
+    let slow = try await Slow()
+    let first = try await slow.held()
+    var waiting: [Task<[UInt8], any Error>] = []
+    for job in UInt64(2)...5 { waiting += try await slow.wait(1, from: job, grant: "\(job)") }
+    slow.time.advance(by: .seconds(25))
+    for task in waiting {
+      await #expect { try await task.value } throws: { error in
+        if case .timedOut = error as? KeyStoreError { true } else { false }
+      }
+    }
+    // Three others come first, and then the one that stood before them all.
+    waiting = []
+    for job in UInt64(6)...8 { waiting += try await slow.wait(1, from: job, grant: "\(job)") }
+    let again = try await slow.wait(1, from: 2, grant: "2")
+    try await slow.step()
+    #expect(try await !first.value.isEmpty)
+    try await slow.step()
+    #expect(try await !again[0].value.isEmpty)
+    #expect(slow.bench.store.status.queueLength == 2)
+    slow.bench.fixture.letGo()
+    for task in waiting { #expect(try await !task.value.isEmpty) }
+    await slow.bench.store.stop()
+  }
+
   /// What was foreseen was too little: the TPM hangs.
   @Test func aRequestWhoseTimePassesIsGivenUp() async throws {
     let slow = try await Slow()
@@ -166,9 +236,7 @@ import Testing
     let last = try await slow.bench.store.nextSignatureCounter(caller: slow.who(2))
     let first = try await slow.held()
     let waiting = try await slow.wait(6, from: 2)
-    for _ in 0..<3000 {
-      #expect(await isOverloaded { _ = try await slow.bench.store.nextSignatureCounter(caller: slow.who(2)) })
-    }
+    for _ in 0..<3000 { #expect(await isOverloaded { try slow.bench.store.checkWait(caller: slow.who(2)) }) }
     try await slow.letGo(first)
     for task in waiting { _ = try await task.value }
     #expect(try await slow.bench.store.nextSignatureCounter(caller: slow.who(2)) == last + 1)

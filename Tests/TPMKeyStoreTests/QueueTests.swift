@@ -284,13 +284,39 @@ import WebAuthn
     for _ in 0..<4 { waiting.append(Task { try await bench.sign(with: key, from: 2) }) }
     try await eventually { bench.store.status.queueLength == 4 }
     await #expect(throws: KeyStoreError.busy) { try await bench.sign(with: key, from: 2) }
-    for _ in 0..<2 { waiting.append(Task { try await bench.sign(with: key, from: 3) }) }
+    for _ in 0..<2 { waiting.append(Task { try await bench.sign(with: key, from: 3, user: 1001) }) }
     try await eventually { bench.store.status.queueLength == 6 }
-    await #expect(throws: KeyStoreError.busy) { try await bench.sign(with: key, from: 4) }
+    await #expect(throws: KeyStoreError.busy) { try await bench.sign(with: key, from: 2) }
+    #expect(throws: KeyStoreError.busy) { try bench.store.thread.checkWait(for: caller(2).workSource) }
+    #expect(bench.store.status.waiting.refused == 3)
     bench.fixture.letGo()
     for task in waiting + [first] {
       #expect(try await !task.value.isEmpty)
     }
+    await bench.store.stop()
+  }
+
+  /// One user's requests fill the queue. Who has fewer takes the place of the last of them, until both have as many.
+  @Test func aFullQueueHasRoomForWhoHasLess() async throws {
+    var limits = TPMKeyStoreLimits()
+    limits.waiting = 6
+    let (bench, key, first) = try await held(limits: limits)
+    var flood: [Task<[UInt8], any Error>] = []
+    for connection in UInt64(2)...7 {
+      flood.append(Task { try await bench.sign(with: key, from: connection) })
+      try await eventually { bench.store.status.queueLength == flood.count }
+    }
+    var others: [Task<[UInt8], any Error>] = []
+    for connection in UInt64(8)...10 {
+      others.append(Task { try await bench.sign(with: key, from: connection, user: 1001) })
+      let last = flood.removeLast()
+      await #expect(throws: KeyStoreError.busy) { try await last.value }
+      try await eventually { bench.store.status.queueLength == 6 }
+    }
+    await #expect(throws: KeyStoreError.busy) { try await bench.sign(with: key, from: 11, user: 1001) }
+    await #expect(throws: KeyStoreError.busy) { try await bench.sign(with: key, from: 12) }
+    bench.fixture.letGo()
+    for task in flood + others + [first] { #expect(try await !task.value.isEmpty) }
     await bench.store.stop()
   }
 

@@ -1,7 +1,7 @@
 package import Authenticator
 package import Policy
+package import Platform
 internal import Secrets
-internal import Platform
 package import WebAuthn
 
 /// Keys that sign nothing real: a "signature" is the key's number and the digest, in a shell that looks like DER. Any
@@ -10,9 +10,13 @@ package actor MemoryKeyStore: KeyStore {
   package nonisolated let faults = FaultPlan()
   /// Calls that do their work and then fail all the same: the answer was lost.
   package nonisolated let lateFaults = FaultPlan()
+  /// Whether what is asked for would wait for too long.
+  package nonisolated let isOverloaded = Lock(false)
   package nonisolated let algorithms: [COSEAlgorithm]
   /// What the next failing call throws.
   package var failure = KeyStoreError.unavailable("injected")
+  /// For whom a key was made last.
+  package private(set) var lastCaller: Caller?
   private var keys: [KeyBinding: UInt8] = [:]
   private var counter: UInt32 = 0
   private var isHeld = false
@@ -105,10 +109,15 @@ package actor MemoryKeyStore: KeyStore {
   /// How many calls wait.
   package var waiting: Int { held.count }
 
+  package nonisolated func checkWait(caller: Caller) throws(KeyStoreError) {
+    if isOverloaded.withLock({ $0 }) { throw .overloaded("injected") }
+  }
+
   package func createKey(
     _ algorithm: COSEAlgorithm, binding: KeyBinding, caller: Caller, presence: borrowing Presence
   ) throws(KeyStoreError) -> (key: CredentialKey, publicKey: CredentialPublicKey) {
     try check()
+    lastCaller = caller
     let number = UInt8(truncatingIfNeeded: keys.count + 1)
     keys[binding] = number
     let publicKey: CredentialPublicKey =

@@ -10,6 +10,8 @@ package actor MemoryStore: CredentialStore {
   private var saved: AuthenticatorSettings?
   private var blobs: [UInt8]?
   private let capacity: Int
+  /// IDs of the credentials that were looked up by them and found, or by the relying party and given.
+  package private(set) var handedOut: [[UInt8]] = []
 
   package init(capacity: Int = 1000) {
     self.capacity = capacity
@@ -19,7 +21,16 @@ package actor MemoryStore: CredentialStore {
 
   package func credential(id: [UInt8]) throws(StoreError) -> Credential? {
     try check()
-    return rows.map(\.credential).first { $0.id == id }
+    let found = rows.map(\.credential).first { $0.id == id }
+    if found != nil { handedOut.append(id) }
+    return found
+  }
+
+  package func credential(id: [UInt8], relyingPartyIDHash hash: [UInt8]) throws(StoreError) -> Credential? {
+    try check()
+    let found = rows.map(\.credential).first { $0.id == id && $0.key.binding.relyingPartyIDHash == hash }
+    if found != nil { handedOut.append(id) }
+    return found
   }
 
   package func discoverableCredential(
@@ -28,6 +39,7 @@ package actor MemoryStore: CredentialStore {
     try check()
     let row = discoverable(relyingPartyIDHash, verified).filter { $0.position < position ?? .max }
       .max { $0.position < $1.position }
+    if let row { handedOut.append(row.credential.id) }
     return row.map { ($0.credential, $0.position) }
   }
 

@@ -22,6 +22,8 @@ package final class SoftwareTPMFixture: Sendable {
     /// The key store's connection.
     var client: Int32?
     var isHeld = false
+    /// Commands that are let go all the same.
+    var passes = 0
     var commands: [UInt32] = []
     /// Answers that swtpm is not asked for, by command code.
     var answers: [UInt32: [UInt32]] = [:]
@@ -29,6 +31,13 @@ package final class SoftwareTPMFixture: Sendable {
     var given: [UInt32: Int] = [:]
     /// Added to what NV counters are read as.
     var ahead: UInt64 = 0
+
+    mutating func mayPass() -> Bool {
+      guard isHeld else { return true }
+      guard passes > 0 else { return false }
+      passes -= 1
+      return true
+    }
   }
 
   package let directory: String
@@ -184,7 +193,13 @@ package final class SoftwareTPMFixture: Sendable {
 
   /// From now on the TPM takes commands and does not answer.
   package func hold() {
-    state.withLock { $0.isHeld = true }
+    state.withLock { ($0.isHeld, $0.passes) = (true, 0) }
+  }
+
+  /// Lets one command go, and holds the next.
+  package func letOneGo() {
+    state.withLock { $0.passes += 1 }
+    changed.signal()
   }
 
   package func letGo() {
@@ -206,7 +221,7 @@ package final class SoftwareTPMFixture: Sendable {
     while isOn, let command = readMessage(client) {
       let code = command[6..<10].reduce(0) { $0 << 8 | UInt32($1) }
       state.withLock { $0.commands.append(code) }
-      while state.withLock({ $0.isHeld }) { changed.wait() }
+      while state.withLock({ !$0.mayPass() }) { changed.wait() }
       let hangUp = state.withLock { state in
         defer { state.hangUp = nil }
         return state.hangUp

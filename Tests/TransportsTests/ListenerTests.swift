@@ -226,4 +226,33 @@ import Testing
     await harness.settle()
     harness.loop.stop()
   }
+
+  /// A task that does not end keeps a stop for a second at most, also where all had been closed before.
+  @Test func aStopAfterAnAbortHasALimit() async throws {
+    let folder = TemporaryDirectory()
+    let warnings = Lock<[String]>([])
+    let harness = try await Harness(
+      path: folder.path("s"),
+      log: Logger(level: .warning) { _, line in warnings.withLock { $0.append(line) } })
+    let client = try harness.client()
+    try client.send(.cbor, .stubborn)
+    await harness.service.wait(for: .started(.cbor))
+    await harness.server.abort()
+    await harness.service.wait(for: .cancelled)
+    let hasStopped = Lock(false)
+    let stop = Task {
+      await harness.server.stop(within: 10_000_000_000)
+      hasStopped.withLock { $0 = true }
+    }
+    await harness.advance(milliseconds: 999)
+    #expect(!hasStopped.withLock { $0 })
+    await harness.advance(milliseconds: 1)
+    await harness.wait { hasStopped.withLock { $0 } || Task.isCancelled }
+    #expect(hasStopped.withLock { $0 } && warnings.withLock { $0 } == ["1 request did not end in time"])
+    harness.service.releaseAll()
+    await stop.value
+    await harness.service.wait(for: .closed)
+    await harness.settle()
+    harness.loop.stop()
+  }
 }
