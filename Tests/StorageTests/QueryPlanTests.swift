@@ -11,6 +11,7 @@ import WebAuthn
 @Suite struct QueryPlanTests {
   private static let plans: [(query: String, plan: String)] = [
     (CredentialQueries.byID, "SEARCH credential USING INDEX credential_id (id=?)"),
+    (CredentialQueries.byIDOfRelyingParty, "SEARCH credential USING INDEX credential_id (id=?)"),
     (CredentialQueries.byUser, "SEARCH credential USING INDEX credential_user (user_tag=?)"),
     (
       CredentialQueries.discoverable(verified: true),
