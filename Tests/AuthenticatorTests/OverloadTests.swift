@@ -72,7 +72,8 @@ import WebAuthn
     let grant = Grant(id: "0123", rule: "r", user: 1000)
     let operatorCaller = Caller(
       connection: 99, user: 0, group: 0, process: nil, supplementaryGroups: [], unit: nil, isOperator: true)
-    try await harness.engine.begin(grant, until: .max, operations: 1, for: operatorCaller)
+    try await harness.engine.begin(
+      grant, AuditRecord.GrantTerms(user: 1000, end: .max), until: .max, operations: 1, for: operatorCaller)
     let job = Caller(
       connection: 2, user: 1000, group: 1000, process: 1, supplementaryGroups: [], unit: nil, grant: grant)
     try await refusedThenDone(harness, 2, Harness.request(), from: job)
