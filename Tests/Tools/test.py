@@ -102,12 +102,23 @@ def swift_group(options: list[str], **environment: str) -> Outcome:
     if closing[-1][1] == "failed" or status != 0:
         failed = max(failed, 1)
         notes += [f"failed: {one}" for one in failures] or [f"all passed, but the exit status is {status}"]
-        # What a sanitizer says last.
-        notes += re.findall(r"^SUMMARY: .*$", output, re.MULTILINE)
+        notes += sanitizer_report(output)
     passed = max(total - failed - skipped, 0)
     if passed + failed == 0:
         return Outcome.failure("no test ran")
     return Outcome(passed, failed, notes + ([f"{skipped} skipped, reasons above"] if skipped else []))
+
+
+def sanitizer_report(output: str) -> list[str]:
+    """What a sanitizer says last, and where it has found the first thing: a rare one may not come again."""
+    first = re.search(
+        r"^(?:Direct leak of|==\d+==ERROR: AddressSanitizer|WARNING: ThreadSanitizer).*\n(?:.*\n){0,3}?((?: +#\d+ .*\n)+)",
+        output,
+        re.MULTILINE,
+    )
+    frames = re.findall(r"#\d+ (?:0x[0-9a-f]+ in )?(\S+)", first.group(1))[:12] if first else []
+    summary = re.findall(r"^SUMMARY: .*$", output, re.MULTILINE)
+    return summary + ([f"the first: {' < '.join(frames)}"] if frames else [])
 
 
 def pytest(name: str, *arguments: str, folder: str = "Tests/Interop", **environment: str) -> Outcome:
