@@ -68,7 +68,7 @@ package final class AuditFile: AuditSink {
   ///   - settings: rotation, signatures, copies
   ///   - maximumQueue: bytes of records that may wait for the disk; more are refused at once. Refusals and failures have
   ///     a quarter of it
-  ///   - patience: milliseconds for which a record waits for others, where it may
+  ///   - patience: milliseconds for which a record waits for others, where it may; -1 is without end, for tests
   ///   - medium: the kernel, or a test's
   ///   - log: told when writing begins to fail and when it works again
   ///   - journal: where copies go; nil for nowhere
@@ -154,16 +154,17 @@ package final class AuditFile: AuditSink {
     let (refusal, wakes) = queue.withLock { queue -> (AuditError?, Bool) in
       if queue.isClosed { return (AuditError("audit log \(path): closed"), false) }
       guard queue.byteCount + pending.body.count <= maximum else {
-        return (AuditError("audit log \(path): the disk does not keep up: \(queue.records.count) records wait"), false)
+        let problem = AuditError("audit log \(path): the disk does not keep up: \(queue.records.count) records wait")
+        return (problem, queue.want())
       }
       queue.records.append(pending)
       queue.byteCount += pending.body.count
-      // Who sleeps for good would not look after it.
-      return (nil, urgency == .now || queue.rest == .sleeping ? queue.want() : false)
+      // Who sleeps for good would not look after it; and what waits must not take the room of what follows.
+      let isWanted = urgency == .now || queue.rest == .sleeping || queue.byteCount > maximumQueue / 16
+      return (nil, isWanted ? queue.want() : false)
     }
-    if let refusal { return PendingRecord(refused: refusal) }
     if wakes { wake.signal() }
-    return pending
+    return refusal.map(PendingRecord.init(refused:)) ?? pending
   }
 
   /// Lets nothing that is queued wait for others.

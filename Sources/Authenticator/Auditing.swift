@@ -31,14 +31,14 @@ package final class Receipt: Sendable {
   @TaskLocal package static var current: Receipt?
 
   private enum Work {
-    case awaited(any AuditTicket)
-    case notBegun
+    /// With the record that waits for it.
+    case notBegun((any AuditTicket)?)
     case begun
   }
 
   /// Monotonic nanoseconds.
   package let time: UInt64
-  private let work = Lock(Work.notBegun)
+  private let work = Lock(Work.notBegun(nil))
 
   package init(at time: UInt64) {
     self.time = time
@@ -50,17 +50,17 @@ package final class Receipt: Sendable {
   package func workBegins() {
     let ticket: (any AuditTicket)? = work.withLock { work in
       defer { work = .begun }
-      if case .awaited(let ticket) = work { return ticket }
+      if case .notBegun(let ticket) = work { return ticket }
       return nil
     }
     ticket?.hasten()
   }
 
   /// Lets a record wait for others until the TPM begins to work for the request.
-  func hasten(_ ticket: any AuditTicket) {
+  func hastenOnceWorkBegins(_ ticket: any AuditTicket) {
     let hasBegun = work.withLock { work in
       if case .begun = work { return true }
-      work = .awaited(ticket)
+      work = .notBegun(ticket)
       return false
     }
     if hasBegun { ticket.hasten() }
@@ -107,15 +107,16 @@ extension AuthenticatorEngine {
   /// Before ``admit(_:detail:)``, and before a token is used up: who is told to come again loses nothing by it. What
   /// policy refuses is left to it.
   ///
-  /// - Throws: CTAP1_ERR_CHANNEL_BUSY and its like, with the rule in `draft`; nothing has been counted
+  /// - Throws: as ``refuseLongWait(_:)``, with the rule in `draft`; nothing has been counted
   func refuseOverload(_ inquiry: Inquiry, _ draft: inout AuditRecord) throws(Failure) {
-    do throws(KeyStoreError) {
-      try environment.keys.checkWait(caller: inquiry.caller)
+    // First: whom policy refuses has no place among those who wait.
+    guard let rule = ruleAllowing(inquiry) else { return }
+    do throws(Failure) {
+      try refuseLongWait(inquiry.caller)
     } catch {
-      guard let rule = ruleAllowing(inquiry) else { return }
       rulesInUse[inquiry.caller.connection] = rule
       draft.rule = rule
-      throw Failure(error)
+      throw error
     }
   }
 
@@ -195,7 +196,12 @@ extension AuthenticatorEngine {
     record.outcome = .failed
     record.reason = failure.reason
     record.result = "\(failure.status)"
-    await recordQuietly(record)
+    // Who is told to come again may do so as fast as it is told.
+    if failure.status == .channelBusy {
+      await recordWithinLimits(record)
+    } else {
+      await recordQuietly(record)
+    }
     return status(for: failure, of: draft.operation.rawValue)
   }
 

@@ -56,7 +56,7 @@ package actor AuthenticatorEngine {
   var limiter = RecordLimiter()
   /// What has been answered since the start.
   package internal(set) var tally = RequestTally()
-  /// The rule that said yes last, by the connection whose request is in progress.
+  /// The rule that decided last, by the connection whose request is in progress.
   var rulesInUse: [UInt64: String] = [:]
   /// Signatures that have been asked for and not been given.
   var signaturesInProgress = 0

@@ -43,7 +43,7 @@ extension AuthenticatorEngine {
   private func submitBesideOthers(_ record: AuditRecord) -> any AuditTicket {
     guard let receipt = Receipt.current else { return submit(record) }
     let ticket = submit(record, .whenWanted)
-    receipt.hasten(ticket)
+    receipt.hastenOnceWorkBegins(ticket)
     return ticket
   }
 
@@ -74,7 +74,9 @@ extension AuthenticatorEngine {
     }
   }
 
-  /// - Throws: CTAP1_ERR_CHANNEL_BUSY where a value of the counter would be spent in vain
+  /// Before anything is spent that would be spent in vain.
+  ///
+  /// - Throws: CTAP1_ERR_CHANNEL_BUSY, or what else ``KeyStore/checkWait(caller:)`` finds
   func refuseLongWait(_ caller: Caller) throws(Failure) {
     do {
       try environment.keys.checkWait(caller: caller)

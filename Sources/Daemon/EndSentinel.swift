@@ -30,7 +30,8 @@ final class EndSentinel {
       job = "process \(process)"
     } else if let controlGroup {
       let components = controlGroup.split(separator: "/")
-      guard controlGroup.hasPrefix("/"), !components.isEmpty, !components.contains("..") else {
+      guard controlGroup.hasPrefix("/"), !components.isEmpty, !components.contains(where: { [".", ".."].contains($0) })
+      else {
         throw GrantError(
           description: "\(quoted(controlGroup)) is no control group", remedy: "write it as in /proc/PID/cgroup",
           isOfRequest: true)

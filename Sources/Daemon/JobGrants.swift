@@ -63,6 +63,8 @@ actor JobGrants {
   /// Why none is made any more.
   private var ending: String?
   private var jobs: [String: Job] = [:]
+  /// For whom one is being made that is in none of these yet.
+  private var making: [UInt32] = []
   /// Those that are used up, until their last answer has left. Whatever ends a grant ends them too.
   private var spent: [String: Job] = [:]
   private var all: [Job] { Array(jobs.values) + Array(spent.values) }
@@ -103,14 +105,9 @@ actor JobGrants {
         remedy: "name one of the configuration, reloading it first where it is new", isOfRequest: true)
     }
     try refuseWhenEnding()
-    let count = jobs.count + spent.count
-    guard count < Self.maximumCount else {
-      throw GrantError(description: "there are \(count) grants: no more are made")
-    }
-    let countOfUser = all.count { $0.grant.user == request.user }
-    guard countOfUser < Self.maximumCountOfUser else {
-      throw GrantError(description: "there are \(countOfUser) grants of uid \(request.user): no more are made for it")
-    }
+    try refuseTooMany(of: request.user)
+    making.append(request.user)
+    defer { making.remove(at: making.firstIndex(of: request.user) ?? 0) }
     let claims = try claims(of: request)
     let sentinel = try EndSentinel(process: request.process, controlGroup: request.controlGroup)
     let grant = Grant(
@@ -145,6 +142,20 @@ actor JobGrants {
     let doubts = await engine.doubts(of: grant, lifetime: request.lifetime)
     made.warnings = doubts.isEmpty ? nil : doubts
     return made
+  }
+
+  private func refuseTooMany(of user: UInt32) throws {
+    let users = all.map(\.grant.user) + making
+    let remedy =
+      "end some (countersign grant list, countersign grant revoke ID), or bind each to its job, so that it ends with it "
+      + "(--pid, --cgroup)"
+    guard users.count < Self.maximumCount else {
+      throw GrantError(description: "there are \(users.count) grants: no more are made", remedy: remedy)
+    }
+    let count = users.count { $0 == user }
+    guard count < Self.maximumCountOfUser else {
+      throw GrantError(description: "there are \(count) grants of uid \(user): no more are made for it", remedy: remedy)
+    }
   }
 
   private func refuseWhenEnding() throws {

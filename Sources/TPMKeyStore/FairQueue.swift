@@ -88,26 +88,28 @@ struct FairQueue<Element> {
   /// Appends work; false where a bound is reached. The daemon's own work is exempt: it is as much as there are requests
   /// that end, and must not be lost.
   mutating func append(_ element: Element, id: UInt64, from source: WorkSource) -> Bool {
-    guard source == .daemon || (count < limit && isWithinItsBound(source)) else { return false }
+    guard source == .daemon || (!isFull && isWithinItsBound(source)) else { return false }
     root.append(Entry(id: id, element: element), from: source)
     return true
   }
 
   /// Whether there is room for work of this source, or can be made by ``makeRoom(for:)``.
   func hasRoom(for source: WorkSource) -> Bool {
-    source == .daemon || (isWithinItsBound(source) && (count < limit || root.wayToLast(of: source) != nil))
+    source == .daemon || (isWithinItsBound(source) && (!isFull || root.wayToLast(of: source) != nil))
   }
+
+  /// The daemon's own work takes nobody's room.
+  private var isFull: Bool { count - root.waiting(from: .daemon) >= limit }
 
   private func isWithinItsBound(_ source: WorkSource) -> Bool { root.waiting(from: source) < limitBySource }
 
   /// Where the queue is full: takes out the work whose turn is last of whoever has most waiting, where that is more than
   /// this source would have with one more; users are compared first, then the jobs of one, then connections. So whoever
   /// has less than its share of the queue has room, and takes it from nobody who has no more than that.
-  mutating func makeRoom(for source: WorkSource) -> Element? {
-    guard source != .daemon, count >= limit, isWithinItsBound(source), let way = root.wayToLast(of: source) else {
-      return nil
-    }
-    return root.removeLast(by: way[...]).element
+  mutating func makeRoom(for source: WorkSource, at now: UInt64) -> Element? {
+    guard source != .daemon, isFull, isWithinItsBound(source), let way = root.wayToLast(of: source) else { return nil }
+    lastPlace = now + patience
+    return root.removeLast(by: way[...], until: lastPlace).element
   }
 
   /// Keeps the place of who is told to come again, or gives it one.
@@ -242,10 +244,15 @@ extension FairQueue.Branch {
     return branches[next].wayToLast(of: isMore ? nil : source, level: level + 1).map { [next] + $0 }
   }
 
-  mutating func removeLast(by way: ArraySlice<Int>) -> FairQueue.Entry {
+  /// - Parameters:
+  ///   - way: of ``wayToLast(of:level:)``
+  ///   - until: how long the user and the job keep their places
+  /// - Returns: what was taken out
+  mutating func removeLast(by way: ArraySlice<Int>, until: UInt64) -> FairQueue.Entry {
     count -= 1
     guard let index = way.first else { return entries.removeLast() }
-    let entry = branches[index].removeLast(by: way.dropFirst())
+    let entry = branches[index].removeLast(by: way.dropFirst(), until: until)
+    if way.count > 1 { branches[index].keptUntil = max(branches[index].keptUntil, until) }
     if branches[index].hasNoPlace { branches.remove(at: index) }
     return entry
   }

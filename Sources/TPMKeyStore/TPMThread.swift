@@ -136,9 +136,7 @@ final class TPMThread: Sendable {
     let due = due(for: source)
     let refusal: KeyStoreError? = state.withLock { state in
       if let refusal = state.refusal ?? lateness(&state, source, due: due) { return refusal }
-      if state.queue.hasRoom(for: source) { return nil }
-      state.waiting.refused += 1
-      return .busy
+      return state.queue.hasRoom(for: source) ? nil : busy(&state, source)
     }
     guard let refusal else { return }
     warn(of: refusal, for: source)
@@ -228,10 +226,9 @@ final class TPMThread: Sendable {
   private func submit(_ job: Job, id: UInt64, from source: WorkSource) {
     let (refusal, displaced, wake): (KeyStoreError?, Job?, Bool) = state.withLock { state in
       if let refusal = state.refusal ?? lateness(&state, source, due: job.due) { return (refusal, nil, false) }
-      let displaced = state.queue.makeRoom(for: source)
-      let isIn = state.queue.append(job, id: id, from: source)
-      if displaced != nil || !isIn { state.waiting.refused += 1 }
-      guard isIn else { return (.busy, nil, false) }
+      let displaced = state.queue.makeRoom(for: source, at: clock.monotonicNanoseconds)
+      if displaced != nil { state.waiting.refused += 1 }
+      guard state.queue.append(job, id: id, from: source) else { return (busy(&state, source), displaced, false) }
       defer { state.isThreadAsleep = false }
       return (nil, displaced, state.isThreadAsleep)
     }
@@ -241,6 +238,12 @@ final class TPMThread: Sendable {
     }
     displaced?.fail(.busy)
     if wake { wakeThread.signal() }
+  }
+
+  private func busy(_ state: inout State, _ source: WorkSource) -> KeyStoreError {
+    state.waiting.refused += 1
+    state.queue.keepPlace(for: source, at: clock.monotonicNanoseconds)
+    return .busy
   }
 
   private func cancel(id: UInt64, from source: WorkSource) {

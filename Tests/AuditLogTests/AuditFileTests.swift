@@ -92,6 +92,25 @@ import Testing
     #expect(medium.now.calls == [.write, .synchronize, .write, .synchronize])
   }
 
+  /// What waits for others takes no room from what does not.
+  @Test func theyDoNotWaitWhereTheyWouldFillTheQueue() async throws {
+    let (reached, open) = (try EventCounter(), try EventCounter())
+    let file = try AuditFile(
+      path: path, maximumQueue: 16_000, patience: -1, medium: TestMedium(gate: (reached, open)), log: log.logger)
+    let first = file.submit(record(0))
+    try await onItsOwnThread { reached.wait() }
+    let waiting = file.submit(record(1), .whenWanted)
+    open.signal()
+    #expect(await outcome(first) == nil)
+    #expect(file.waiting == 1)
+    // With this there are more than 1,000 bytes.
+    _ = file.submit(record(2, reason: String(repeating: "x", count: 1000)), .whenWanted)
+    try await onItsOwnThread { reached.wait() }
+    open.signal()
+    #expect(await outcome(waiting) == nil)
+    try await onItsOwnThread { file.close() }
+  }
+
   @Test func aRecordThatNobodyWantsIsWrittenAllTheSame() async throws {
     let (reached, open) = (try EventCounter(), try EventCounter())
     let file = try AuditFile(path: path, patience: 1, medium: TestMedium(gate: (reached, open)), log: log.logger)

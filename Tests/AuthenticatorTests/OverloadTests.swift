@@ -67,6 +67,17 @@ import WebAuthn
     #expect(harness.audit.records.first?.rule == "r" && harness.audit.records.first?.operation == .register)
   }
 
+  /// Who has no place among those who wait takes none by asking.
+  @Test func whomPolicyRefusesIsNotAskedAbout() async throws {
+    let harness = try await harness(credentials: 0)
+    harness.keys.isOverloaded.withLock { $0 = true }
+    let stranger = Harness.caller(connection: 2, user: 1001)
+    for (command, parameters) in [(UInt8(1), Harness.creation()), (2, Harness.request())] {
+      #expect(try await harness.send(command, parameters, from: stranger).status == Status.operationDenied)
+    }
+    #expect(harness.keys.waitChecks.withLock { $0 } == 0)
+  }
+
   @Test func itsGrantHasAllItsSignatures() async throws {
     let harness = try await harness(burst: 10)
     let grant = Grant(id: "0123", rule: "r", user: 1000)
@@ -93,7 +104,7 @@ import WebAuthn
     #expect(try await harness.send(2, token.assertion(allow: [id])).status == Status.pinAuthInvalid)
   }
 
-  /// CTAP2_ERR_CHANNEL_BUSY asks the client to come again: there must be something to come to.
+  /// CTAP1_ERR_CHANNEL_BUSY asks the client to come again: there must be something to come to.
   @Test func aWalkGoesOnAfterIt() async throws {
     let harness = try await harness(burst: 2, credentials: 2)
     #expect(try await harness.send(2, Harness.request()).body[5] == 2)

@@ -160,6 +160,7 @@ import Testing
     for _ in 0..<50 {
       let limit = Int.random(in: 5...40, using: &random)
       var queue = FairQueue<UInt64>(limit: limit, limitBySource: 64)
+      var ofDaemon: Set<UInt64> = []
       var model: [(id: UInt64, user: UInt32, grant: String?, connection: UInt64)] = []
       for id in UInt64(1)...300 {
         let connection = UInt64(
@@ -178,15 +179,22 @@ import Testing
           || most(ofJob.map(\.connection), over: ofConnection.count)
         let isFull = model.count == limit
         #expect(queue.hasRoom(for: source) == (!isFull || hasLess))
-        let displaced = queue.makeRoom(for: source)
+        let displaced = queue.makeRoom(for: source, at: 0)
         #expect((displaced != nil) == (isFull && hasLess))
         if let displaced { model.removeAll { $0.id == displaced } }
         let isIn = queue.append(id, id: id, from: source)
         #expect(isIn == (!isFull || hasLess))
         if isIn { model.append((id, user, grant, connection)) }
-        #expect(queue.count == model.count && queue.count <= limit)
+        #expect(queue.count == model.count + ofDaemon.count && model.count <= limit)
         if UInt8.random(in: 0..<6, using: &random) == 0, let next = queue.popFirst() {
           model.removeAll { $0.id == next }
+          ofDaemon.remove(next)
+        }
+        // The daemon's own takes nobody's room, and is in nobody's way.
+        if UInt8.random(in: 0..<12, using: &random) == 0 {
+          let isIn = queue.append(1000 + id, id: 1000 + id, from: .daemon)
+          #expect(isIn)
+          ofDaemon.insert(1000 + id)
         }
       }
     }
@@ -199,7 +207,7 @@ import Testing
       let isIn = queue.append(id, id: UInt64(id), from: .daemon)
       #expect(isIn)
     }
-    let displaced = queue.makeRoom(for: .connection(1, user: 1))
+    let displaced = queue.makeRoom(for: .connection(1, user: 1), at: 0)
     #expect(displaced == nil && queue.count == 5)
   }
 

@@ -12,6 +12,8 @@ package actor MemoryKeyStore: KeyStore {
   package nonisolated let lateFaults = FaultPlan()
   /// Whether what is asked for would wait for too long.
   package nonisolated let isOverloaded = Lock(false)
+  /// How often that has been asked.
+  package nonisolated let waitChecks = Lock(0)
   package nonisolated let algorithms: [COSEAlgorithm]
   /// What the next failing call throws.
   package var failure = KeyStoreError.unavailable("injected")
@@ -110,6 +112,7 @@ package actor MemoryKeyStore: KeyStore {
   package var waiting: Int { held.count }
 
   package nonisolated func checkWait(caller: Caller) throws(KeyStoreError) {
+    waitChecks.withLock { $0 += 1 }
     if isOverloaded.withLock({ $0 }) { throw .overloaded("injected") }
   }
 
