@@ -41,6 +41,7 @@ TPM_COMMANDS = {
     0x162: "ContextSave", 0x163: "ECDH_KeyGen", 0x165: "FlushContext", 0x167: "LoadExternal",
     0x169: "NV_ReadPublic", 0x173: "ReadPublic", 0x176: "StartAuthSession", 0x177: "VerifySignature",
     0x17A: "GetCapability", 0x17B: "GetRandom", 0x17D: "Hash", 0x17E: "PCR_Read", 0x182: "PCR_Extend",
+    0x18A: "TestParms",
 }  # fmt: skip
 
 

@@ -3,9 +3,9 @@ was acknowledged, after it has been verified.
 
 Usage: load.py CLIENTS      until it is ended; a connection that the daemon closes is opened anew, and a line says so
        load.py sign COUNT   once a credential, then that many assertions with it; then it ends
-       load.py hot|cold COUNT GATE
-                            gets ready and says so in a line; once there is a file GATE: assertions with one busy key, or
-                            one with each of so many keys
+       load.py hot|cold|registration COUNT GATE
+                            gets ready and says so in a line; once there is a file GATE: assertions with one busy key,
+                            one with each of so many keys, or so many registrations
        load.py check        one verified assertion of each credential in the lines on standard input
 """
 
@@ -102,6 +102,17 @@ def cold(count: int, gate: str) -> None:
     say(signed=count)
 
 
+def registration(count: int, gate: str) -> None:
+    ctap = ctap2(SOCKET)
+    # The counter's block is in hand.
+    account = register(ctap, RP)
+    say(ready=account.id.hex())
+    await_file(gate)
+    for _ in range(count):
+        register(ctap, RP)
+    say(signed=count)
+
+
 def check() -> None:
     ctap = ctap2(SOCKET)
     count = 0
@@ -119,8 +130,8 @@ def check() -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "check":
         check()
-    elif sys.argv[1] in ("hot", "cold"):
-        {"hot": hot, "cold": cold}[sys.argv[1]](int(sys.argv[2]), sys.argv[3])
+    elif sys.argv[1] in (counted := {"hot": hot, "cold": cold, "registration": registration}):
+        counted[sys.argv[1]](int(sys.argv[2]), sys.argv[3])
     elif sys.argv[1] == "sign":
         sign(int(sys.argv[2]))
     else:
