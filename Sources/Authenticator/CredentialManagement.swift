@@ -104,10 +104,6 @@ extension AuthenticatorEngine {
     return Binding(relyingPartyID: token.relyingPartyID)
   }
 
-  private func mayManage(_ relyingPartyID: String, _ caller: Caller) -> Bool {
-    (try? judge.judge(caller, .manage, .relyingParty(relyingPartyID))) != nil
-  }
-
   /// Policy's yes for one relying party. A refusal is recorded, and looks to the caller as if nothing were there.
   private func permit(_ caller: Caller, _ relyingPartyID: String, _ detail: String) async throws(Failure) -> Presence {
     do {
@@ -115,47 +111,6 @@ extension AuthenticatorEngine {
     } catch {
       throw Failure(.noCredentials, "no rule lets this caller manage that relying party")
     }
-  }
-
-  /// What is not there is recorded as a refusal is, unless the caller may know: if one took longer to answer than the
-  /// other, it would tell what is there.
-  private func notThere(_ caller: Caller, _ scope: Scope, _ reason: String) async -> Failure {
-    if (try? judge.judge(caller, .manage, scope)) == nil { _ = await refuse(.manage, caller, reason) }
-    return Failure(.noCredentials, reason)
-  }
-
-  /// The credential with this ID among those that the caller may manage. No other is looked up, so that neither the time
-  /// nor what the store keeps at hand tells a stranger which are here.
-  private func manageable(
-    _ id: [UInt8], _ binding: Binding, for caller: Caller
-  ) async throws(Failure) -> Credential? {
-    if (try? judge.judge(caller, .manage, .all)) != nil { return try await find(id) }
-    if let bound = binding.relyingPartyID, mayManage(bound, caller),
-      let found = try await find(id, relyingPartyIDHash: SHA256.hash(Array(bound.utf8)))
-    {
-      return found
-    }
-    var position: Int64?
-    while let next = try await relyingParty(after: position, for: caller) {
-      if let found = try await find(id, relyingPartyIDHash: SHA256.hash(Array(next.id.utf8))) { return found }
-      position = next.position
-    }
-    return nil
-  }
-
-  /// The newest credential of a relying party of which the request tells the hash: rules for suffixes know it by its name
-  /// only, which is looked for among those that the caller may manage.
-  private func manageableNewest(
-    _ hash: [UInt8], for caller: Caller
-  ) async throws(Failure) -> (credential: Credential, position: Int64)? {
-    if (try? judge.judge(caller, .manage, .application(hash))) == nil {
-      var next = try await relyingParty(after: nil, for: caller)
-      while let found = next, SHA256.hash(Array(found.id.utf8)) != hash {
-        next = try await relyingParty(after: found.position, for: caller)
-      }
-      if next == nil { return nil }
-    }
-    return try await discoverable(hash, olderThan: nil)
   }
 
   // MARK: Metadata and relying parties
@@ -216,7 +171,7 @@ extension AuthenticatorEngine {
   }
 
   /// The next one that the caller may manage.
-  private func relyingParty(
+  func relyingParty(
     after start: Int64?, for caller: Caller
   ) async throws(Failure) -> (id: String, name: String?, position: Int64)? {
     var position = start
@@ -284,7 +239,7 @@ extension AuthenticatorEngine {
     return try response(next.credential, total: nil)
   }
 
-  private func discoverable(
+  func discoverable(
     _ hash: [UInt8], olderThan position: Int64?
   ) async throws(Failure) -> (credential: Credential, position: Int64)? {
     do {
@@ -359,7 +314,7 @@ extension AuthenticatorEngine {
   private func changeable(
     _ id: [UInt8], _ binding: Binding, _ detail: String, for caller: Caller
   ) async throws(Failure) -> (Credential, AuditRecord) {
-    guard let credential = try await manageable(id, binding, for: caller), credential.isOnWalks,
+    guard let credential = try await manageable(id, boundTo: binding.relyingPartyID, for: caller), credential.isOnWalks,
       let relyingPartyID = credential.relyingPartyID
     else { throw await notThere(caller, .all, "no such credential") }
     let presence = try await permit(caller, relyingPartyID, detail)
