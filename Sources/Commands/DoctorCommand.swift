@@ -162,14 +162,31 @@ private struct Examination {
 
   /// What stands in the files and is not in force: a daemon that is younger than its files says nothing of it otherwise.
   private func examineChanges(until deadline: Deadline) -> [Finding] {
-    guard let connection = try? context.connect(to: context.adminSocket, until: deadline),
-      let changes = try? AdminClient(connection).configurationChanges(until: deadline)
-    else { return [] }
-    func listed(_ name: String) -> String {
-      guard case .array(let keys)? = changes[name] else { return "" }
+    func unknown(_ why: String, mend: String) -> [Finding] {
+      [.warning("settings in force", "they cannot be compared with the files: \(why)", mend: mend)]
+    }
+    let changes: Members
+    do {
+      let connection = try context.connect(to: context.adminSocket, until: deadline)
+      changes = try AdminClient(connection).configurationChanges(until: deadline)
+    } catch let failure as CommandFailure {
+      return unknown(failure.why, mend: failure.remedy)
+    } catch {
+      return unknown("\(error)", mend: "try again: countersign doctor")
+    }
+    if let problem = changes.text("problem") {
+      return unknown(problem, mend: "mend the file; then: countersign doctor")
+    }
+    func listed(_ name: String) -> String? {
+      guard case .array(let keys)? = changes[name] else { return nil }
       return keys.compactMap { if case .string(let key) = $0 { key } else { nil } }.joined(separator: ", ")
     }
-    let (restart, reload, file) = (listed("restart"), listed("reload"), changes.text("configuration") ?? "?")
+    guard let restart = listed("restart"), let reload = listed("reload") else {
+      return unknown(
+        "the daemon does not tell (\(changes.text("error") ?? "its answer cannot be read"))",
+        mend: "use the same version of both programs: systemctl restart countersignd")
+    }
+    let file = changes.text("configuration") ?? "?"
     var findings: [Finding] = []
     if !restart.isEmpty {
       findings.append(

@@ -17,6 +17,12 @@ func metadata(_ context: CommandContext) throws(CommandFailure) {
   guard case .object(let tpm)? = status["tpm"], case .string(let kind)? = tpm["kind"] else {
     throw context.fail(.failure, "the daemon does not say what TPM it has", "use the same version of both programs")
   }
+  // Verifiers take the statement for what protects the keys: no guess.
+  guard kind == "hardware" || kind == "software" else {
+    throw context.fail(
+      .failure, "the kind of the TPM is \(quoted(kind, limit: 64))",
+      "wait until countersign status says that the TPM is ready, and try again")
+  }
   let output = try context.prepareOutput()
   let info = try context.authenticatorInfo()
   try output(MetadataStatement(info: info, isHardware: kind == "hardware", roots: certificates).json.line)

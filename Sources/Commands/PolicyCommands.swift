@@ -40,21 +40,47 @@ func explainPolicy(_ context: CommandContext) throws(CommandFailure) {
   try output(context.arguments.has(.json) ? JSONValue.object(answer).line : text(of: answer))
   guard answer["allowed"] == .boolean(true) else {
     let reason = if case .string(let text)? = answer["reason"] { text } else { "no rule allows it" }
-    let remedy = grantCommand(answer).map { "have a grant made, or change the rules: \($0)" }
+    let remedy = grantCommand(answer).map { "change the rules, or have a grant made: \($0)" }
     throw CommandFailure(.refusedByPolicy, "refused", reason, remedy ?? "change the rules, or ask for something else")
   }
 }
 
-/// What makes the grant that would open a rule; nil where none would.
+/// What makes the grant that would open a rule, for a shell; nil where none would. The user is named, since the grant
+/// would otherwise be of whoever gives the command.
 private func grantCommand(_ answer: [String: JSONValue]) -> String? {
   guard case .object(let opened)? = answer["openedByGrant"], case .string(let rule)? = opened["rule"] else {
     return nil
   }
-  var command = "countersign grant create --rule \(quoted(rule, limit: 64))"
+  let user = if case .integer(let number)? = opened["uid"] { "\(number)" } else { "…" }
+  var command = "countersign grant create --uid \(user) --rule \(shellWord(rule))"
   if case .array(let claims)? = opened["claims"] {
-    for case .string(let claim) in claims { command += " --claim \(quoted(claim, limit: 64))=…" }
+    for case .string(let claim) in claims { command += " --claim \(shellWord(claim))=…" }
   }
   return command
+}
+
+/// `text` as one word of bash, zsh or ksh, whole, on one line of ASCII whatever it holds.
+private func shellWord(_ text: String) -> String {
+  let isPlain = text.utf8.allSatisfy { byte in
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true
+    // - . / 0 to 9 :
+    case 0x2d...0x3a, UInt8(ascii: "_"), UInt8(ascii: "@"): true
+    default: false
+    }
+  }
+  if isPlain, !text.isEmpty { return text }
+  let isPrintable = text.utf8.allSatisfy { (0x20..<0x7f).contains($0) && $0 != UInt8(ascii: "'") }
+  if isPrintable { return "'\(text)'" }
+  let escaped = text.utf8.map { byte in
+    switch byte {
+    case UInt8(ascii: "'"), UInt8(ascii: "\\"): "\\\(Character(Unicode.Scalar(byte)))"
+    case 0x20..<0x7f: String(Character(Unicode.Scalar(byte)))
+    // Octal: a hexadecimal number would take in the digits behind it in ksh.
+    default: "\\" + (byte < 0o100 ? "0" : "") + (byte < 0o10 ? "0" : "") + String(byte, radix: 8)
+    }
+  }
+  return "$'\(escaped.joined())'"
 }
 
 private func question(_ arguments: Arguments) throws(CommandFailure) -> PolicyQuestion {

@@ -175,7 +175,11 @@ extension Explanation {
     members["rule"] = rule.map { .string($0) }
     members["reason"] = refusal.map { .string($0) }
     members["openedByGrant"] = openedByGrant.map { opened in
-      .object(["rule": .string(opened.rule), "claims": .array(opened.claims.map { .string($0) })])
+      var members: [String: JSONValue] = [
+        "rule": .string(opened.rule), "claims": .array(opened.claims.map { .string($0) }),
+      ]
+      members["uid"] = opened.user.map { .integer(Int64($0)) }
+      return .object(members)
     }
     if !warnings.isEmpty { members["warnings"] = .array(warnings.map { .string($0) }) }
     return members

@@ -4,6 +4,8 @@ internal import Platform
 /// A file that decides who may sign: nobody but root and the daemon's own user may be able to change it.
 enum TrustedFile {
   static let largest = 1 << 20
+  /// As many as Linux follows.
+  private static let mostLinks = 40
 
   /// Who may be able to change it.
   enum Trust {
@@ -78,17 +80,35 @@ enum TrustedFile {
   }
 
   /// Whoever can write a folder on the way can put another file in the place of this one, whomever this one belongs to.
-  /// Both ways are looked at, as it is written and without symbolic links.
+  /// Looked at is every folder in which a name is looked up, those of symbolic links' targets too.
   private static func checkFolders(of path: String) throws(ConfigurationError) {
-    var folders: Set<String> = []
-    for way in [absolutePath(path), realPath(path)] {
-      var folder = way ?? ""
-      while let slash = folder.lastIndex(of: "/") {
-        folder = String(folder[..<slash])
-        guard folders.insert(folder).inserted else { continue }
-        try checkFolder(folder + "/", above: path)
+    var checked: Set<String> = []
+    var names = names(of: absolutePath(path) ?? "")
+    var folder = ""
+    var links = 0
+    while let name = names.popLast() {
+      if checked.insert(folder).inserted { try checkFolder(folder + "/", above: path) }
+      guard name != ".." else {
+        folder = String(folder[..<(folder.lastIndex(of: "/") ?? folder.startIndex)])
+        continue
       }
+      let next = folder + "/" + name
+      guard let target = target(ofLink: next) else {
+        folder = next
+        continue
+      }
+      links += 1
+      guard links <= mostLinks else {
+        throw refusal(path, "more than \(mostLinks) symbolic links lead to it", "name the file itself")
+      }
+      if target.hasPrefix("/") { folder = "" }
+      names += TrustedFile.names(of: target)
     }
+  }
+
+  /// The last first.
+  private static func names(of path: String) -> [String] {
+    path.split(separator: "/").reversed().filter { $0 != "." }.map(String.init)
   }
 
   private static func checkFolder(_ folder: String, above path: String) throws(ConfigurationError) {

@@ -7,6 +7,8 @@ package struct Explanation: Equatable, Sendable {
     package let rule: String
     /// The names of the claims that the grant must have.
     package let claims: [String]
+    /// Whose grant it must be; nil where the question names nobody.
+    package let user: UInt32?
   }
 
   package struct Finding: Equatable, Sendable {
@@ -76,7 +78,10 @@ extension RuleBook {
       let isCloser = rule.name == decider?.name ? rule.terms.wantsGrant : floor.map { found > $0 } ?? true
       if isCloser, inquiry.operation != .reset { best = (rule, found) }
     }
-    return best.map { Explanation.GrantedRule(rule: $0.rule.name, claims: $0.rule.terms.requiredClaims.keys.sorted()) }
+    let user = inquiry.caller.user == .max ? nil : inquiry.caller.user
+    return best.map {
+      Explanation.GrantedRule(rule: $0.rule.name, claims: $0.rule.terms.requiredClaims.keys.sorted(), user: user)
+    }
   }
 
   /// What is said against the caller's grant elsewhere.

@@ -24,6 +24,18 @@ import WebAuthn
 
   func issue(_ file: String) -> ExitCode { transcript.run("ca issue --ca ca --in \(file)" + passphrase) }
 
+  @Test(arguments: [("hardware", .done), ("software", .done), ("not known yet", .failure)] as [(String, ExitCode)])
+  func writesNoStatementOfATPMThatIsNotKnown(_ kind: String, _ status: ExitCode) {
+    let daemon = FakeAuthenticator()
+    daemon.administration = { _ in .object(["tpm": .object(["kind": .string(kind)])]) }
+    transcript.daemon = daemon
+    #expect(transcript.run("attestation metadata --root ca/ca.pem") == status)
+    #expect(transcript.outputText.isEmpty == (status != .done))
+    guard status != .done else { return }
+    #expect(transcript.errorText.contains("the kind of the TPM is \"not known yet\""))
+    #expect(transcript.errorText.contains("countersign status"))
+  }
+
   @Test func makesAnAuthority() throws {
     #expect(transcript.folders == ["ca", "ca/vendors"])
     #expect(transcript.modes["ca/ca.key"] == 0o600)

@@ -16,6 +16,8 @@ private final class ClinicDaemon: FrameExchange {
   var status = ""
   /// To `audit`.
   var audit = #"{"error":"not asked for here"}"#
+  /// To `configurationChanges`; nil breaks the connection.
+  var changes: String? = #"{"configuration":"/c","restart":[],"reload":[]}"#
   /// Instead of an answer at either socket.
   var failure: ClientError?
   /// Instead of an answer to INIT, which only the jobs' socket is asked.
@@ -26,6 +28,10 @@ private final class ClinicDaemon: FrameExchange {
     if request.command == .initialize, let failureOfJobs { throw failureOfJobs }
     guard request.command == .administration else { return try authenticator.exchange(request, until: deadline) }
     let isAboutAudit = request.payload == [UInt8](#"{"request":"audit"}"#.utf8)
+    if request.payload == [UInt8](#"{"request":"configurationChanges"}"#.utf8) {
+      guard let changes else { throw ClientError.unreachable(SystemError(call: "connect", code: ECONNRESET)) }
+      return Frame(code: request.code, payload: [UInt8](changes.utf8))
+    }
     return Frame(code: request.code, payload: [UInt8]((isAboutAudit ? audit : status).utf8))
   }
 }
@@ -107,6 +113,21 @@ private final class Clinic {
 }
 
 @Suite struct DoctorTests {
+  @Test(
+    arguments: [
+      (#"{"configuration":"/c","restart":[],"reload":[],"problem":"/c:3: bad"}"#, "/c:3: bad"),
+      (#"{"error":"unknown request"}"#, "the daemon does not tell (unknown request)"),
+      (#"{"configuration":"/c"}"#, "the daemon does not tell (its answer cannot be read)"),
+      (nil, nil),
+    ] as [(String?, String?)])
+  func changesThatCannotBeLookedAt(_ answer: String?, _ why: String?) throws {
+    let clinic = try Clinic()
+    clinic.daemon.changes = answer
+    let found = try clinic.trouble()
+    #expect(found.verdict == "warning" && found.check == "settings in force" && !found.remedy.isEmpty)
+    #expect(found.text.hasPrefix("they cannot be compared with the files: " + (why ?? "")))
+  }
+
   @Test func allIsWell() throws {
     let clinic = try Clinic()
     #expect(clinic.run() == .done)

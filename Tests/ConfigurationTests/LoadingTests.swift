@@ -299,4 +299,20 @@ struct UntrustworthyFiles {
     chmod(file, 0o666)
     #expect(try complaint(in: folder)?.contains("can be changed") == true)
   }
+
+  /// Neither the path as it is written nor the file's own shows the folder between them.
+  @Test(arguments: ["open/hop.json", "door/hop.json"]) func everyLinkOfAChainCounts(_ hop: String) throws {
+    let folder = TemporaryDirectory()
+    mkdir(folder.path + "/open", 0o755)
+    symlink("./open", folder.path + "/door")
+    symlink("../real.json", folder.path + "/open/hop.json")
+    symlink(hop, folder.path + "/countersign.json")
+    try folder.write(withRule(), to: "real.json")
+    #expect(try complaint(in: folder) == nil)
+    chmod(folder.path + "/open", 0o777)
+    #expect(
+      try complaint(in: folder)
+        == "F/countersign.json: its folder F/open/ can be changed by its group or by everyone, who could put another "
+        + "file there: forbid it: chmod go-w 'F/open/'")
+  }
 }

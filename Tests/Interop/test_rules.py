@@ -567,15 +567,25 @@ def test_the_rule_that_a_grant_would_open(programs, folder):
         return json.loads(done.stdout).get("openedByGrant"), done.stderr
 
     answer, said = opened("a.example.com", "--operation", "register")
-    assert answer == {"rule": "jobs", "claims": []}
-    assert said.endswith('have a grant made, or change the rules: countersign grant create --rule "jobs"\n'), said
+    assert answer == {"rule": "jobs", "claims": [], "uid": 0}
+    assert said.endswith("change the rules, or have a grant made: countersign grant create --uid 0 --rule jobs\n"), said
     assert opened("a.example.com")[0]["rule"] == "jobs", "the closest of them"
     assert opened("example.org")[0]["rule"] == "wide"
     answer, said = opened("claims.example.com")
-    assert answer == {"rule": "claims", "claims": ["ref", "run"]} and '--claim "ref"=… --claim "run"=…' in said
+    assert answer == {"rule": "claims", "claims": ["ref", "run"], "uid": 0}
+    assert "--uid 0 --rule claims --claim ref=… --claim run=…" in said
     # No grant for another rule opens what a closer rule decides, and none lets anybody manage here.
     assert opened("claims.example.com", "--rule", "jobs")[0] is None
     assert opened("a.example.com", "--operation", "manage")[0] is None
+    # Whoever is asked about, and not who asks; the whole name as one word of a shell.
+    for name in ("it's $HOME; `id`", "über " + 70 * "x", "a b"):
+        file.write_text(json.dumps({"rules": [rule(name, ["example.com"], ["authenticate"], [{"grant": True}])]}))
+        done = policy(programs, "explain", "--config", str(file), "--user", "4711", "--rp-id", "example.com")
+        command = done.stderr.split("have a grant made: ")[1]
+        words = subprocess.run(["bash", "-c", "printf '%s\\0' " + command], capture_output=True, text=True, check=True)
+        assert words.stdout.split("\0")[:-1] == ["countersign", "grant", "create", "--uid", "4711", "--rule", name], command
+    done = policy(programs, "explain", "--config", str(file), "--unit", "x.service", "--rp-id", "example.com")
+    assert "--uid … --rule 'a b'" in done.stderr, "nobody is named"
 
 
 @needs_root
