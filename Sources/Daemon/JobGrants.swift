@@ -105,9 +105,26 @@ actor JobGrants {
         remedy: "name one of the configuration, reloading it first where it is new", isOfRequest: true)
     }
     try refuseWhenEnding()
-    try refuseTooMany(of: request.user)
-    making.append(request.user)
-    defer { making.remove(at: making.firstIndex(of: request.user) ?? 0) }
+    try reserveOne(of: request.user)
+    let (job, sentinel): (Job, EndSentinel?)
+    do {
+      (job, sentinel) = try await begin(request, by: administrator)
+    } catch {
+      giveBackOne(of: request.user)
+      throw error
+    }
+    made += 1
+    watch(job, sentinel, request.lifetime * 1_000_000_000)
+    let grant = job.grant
+    log.info("grant \(grant.id): rule \(quoted(grant.rule, limit: 64)), uid \(grant.user), \(request.lifetime) s")
+    var made = await report(job)
+    let doubts = await engine.doubts(of: grant, lifetime: request.lifetime)
+    made.warnings = doubts.isEmpty ? nil : doubts
+    return made
+  }
+
+  /// Where it does not throw, the grant is no longer one that is being made, but one of the others.
+  private func begin(_ request: GrantRequest, by administrator: Caller) async throws -> (Job, EndSentinel?) {
     let claims = try claims(of: request)
     let sentinel = try EndSentinel(process: request.process, controlGroup: request.controlGroup)
     let grant = Grant(
@@ -135,16 +152,12 @@ actor JobGrants {
       throw GrantError(description: "\(error)")
     }
     jobs[grant.id] = job
-    made += 1
-    watch(job, sentinel, nanoseconds)
-    log.info("grant \(grant.id): rule \(quoted(grant.rule, limit: 64)), uid \(grant.user), \(request.lifetime) s")
-    var made = await report(job)
-    let doubts = await engine.doubts(of: grant, lifetime: request.lifetime)
-    made.warnings = doubts.isEmpty ? nil : doubts
-    return made
+    giveBackOne(of: request.user)
+    return (job, sentinel)
   }
 
-  private func refuseTooMany(of user: UInt32) throws {
+  /// In one step, since even a call of this actor's own may let another in.
+  private func reserveOne(of user: UInt32) throws {
     let users = all.map(\.grant.user) + making
     let remedy =
       "end some (countersign grant list, countersign grant revoke ID), or bind each to its job, so that it ends with it "
@@ -156,6 +169,11 @@ actor JobGrants {
     guard count < Self.maximumCountOfUser else {
       throw GrantError(description: "there are \(count) grants of uid \(user): no more are made for it", remedy: remedy)
     }
+    making.append(user)
+  }
+
+  private func giveBackOne(of user: UInt32) {
+    if let index = making.firstIndex(of: user) { making.remove(at: index) }
   }
 
   private func refuseWhenEnding() throws {
