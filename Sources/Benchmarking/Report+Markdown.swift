@@ -159,8 +159,9 @@ extension Report {
     the time is taken, so that what is left of policy is a look at the clock and the ledger of rates. "Policy" is a book of
     \(EngineLoop.rules) rules, of which the last decides, with a rate and hours. "None" is a log that keeps nothing and says at once that
     all is durable. Without group commit each record waits for the one before to be on disk, in the same log; the hand-over
-    adds some tens of microseconds to each, which counts only where the disk is as fast as that. With it, a record waits for
-    others until the TPM begins with its request. A disk of \(Benchmark.slowDisk) ms more is imitated to show what it does there.
+    adds some tens of microseconds to each, which counts only where the disk is as fast as that. With group
+    commit, the record of a request that comes while others are in progress waits for theirs until the TPM begins with one of
+    these requests, a tenth of a second at most. A disk of \(Benchmark.slowDisk) ms more is imitated to show what it does there.
     """
   }
 

@@ -184,7 +184,7 @@ private struct Examination {
     guard let restart = listed("restart"), let reload = listed("reload") else {
       return unknown(
         "the daemon does not tell (\(changes.text("error") ?? "its answer cannot be read"))",
-        mend: "use the same version of both programs: systemctl restart countersignd")
+        mend: changes.text("remedy") ?? "use the same version of both programs: systemctl restart countersignd")
     }
     let file = changes.text("configuration") ?? "?"
     var findings: [Finding] = []

@@ -152,7 +152,10 @@ extension CommandFailure {
       ("the TPM can do none of the algorithms in pubKeyCredParams", "offer -7 (ES256); EdDSA is not in TPMs")
     case .keyStoreFull: ("the daemon's store is full", "remove credentials, or raise the limit")
     case .channelBusy:
-      ("so much waits for the TPM that this would not be done in time", "try again later, with fewer requests at once")
+      (
+        "so much waits for the TPM that this would not be done in time",
+        "ask again, every second or so: the place in the round is kept meanwhile; or ask for less at once"
+      )
     case .notAllowed:
       (
         "the daemon takes no such command now",

@@ -72,9 +72,9 @@ extension Help {
       --timeout SECONDS    give up after 1 to 3600 s; default: 60
       --help               show this text
 
-    How often was asked before is not looked at: rates are named, not counted. Where it
-    is refused, the closest rule is named that a grant would open. Users and groups that
-    this machine does not know are told.
+    How often was asked before is not looked at: rates are named, not counted. Where the
+    answer is no, the closest rule that a grant would open is named, with the command
+    that makes the grant. Users and groups that this machine does not know are told.
 
     Example:
       countersign policy explain --config countersign.json --user gitlab-runner \\

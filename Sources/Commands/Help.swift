@@ -178,8 +178,8 @@ enum Help {
 
   private static let verificationRule = """
     A user counts as verified if the operator's rule says so, or by the PIN that
-    --pin-file or --pin-credential names. Where verification is required, a PIN is set
-    and none is given, the exit status is 3.
+    --pin-file or --pin-credential names. Where verification is required and neither
+    is there, be it that no PIN is set or that none is given, the exit status is 3.
     """
 
   private static let register = """
@@ -317,7 +317,7 @@ enum Help {
       --json               print {"ok": ..., "checks": [...]}, not a table
       --out FILE           write to FILE, not to standard output
       --admin-socket PATH  management socket of the daemon; default: that of the
-                           configuration
+                           configuration, else /run/countersign/admin.sock
       --socket PATH        the jobs' socket; default: COUNTERSIGN_SOCKET, else the
                            daemon's own
       --timeout SECONDS    give up after 1 to 3600 s; default: 60
