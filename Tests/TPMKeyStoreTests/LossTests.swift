@@ -10,7 +10,7 @@ import WebAuthn
 @testable import TPMKeyStore
 
 /// The TPM goes away, comes back, is reset, hangs, or is another one.
-@Suite struct LossTests {
+@Suite(.timeLimit(.minutes(10))) struct LossTests {
   @Test func aTPMThatWasAwayServesAgain() async throws {
     let bench = try await Bench.start()
     let (key, publicKey) = try await bench.key()

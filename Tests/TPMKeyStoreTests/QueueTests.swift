@@ -233,7 +233,7 @@ import WebAuthn
   }
 }
 
-@Suite struct ThreadTests {
+@Suite(.timeLimit(.minutes(10))) struct ThreadTests {
   /// A bench whose TPM holds a first request, so that all others wait.
   private func held(limits: TPMKeyStoreLimits = TPMKeyStoreLimits()) async throws -> (
     bench: Bench, key: CredentialKey, first: Task<[UInt8], any Error>

@@ -18,7 +18,7 @@ extension Bench {
 }
 
 /// What the TPM's own memory keeps about the PIN.
-@Suite struct RetryRecordTests {
+@Suite(.timeLimit(.minutes(10))) struct RetryRecordTests {
   @Test func whatIsWrittenIsRead() async throws {
     let bench = try await Bench.start()
     #expect(try await bench.read() == RetryRecord(generation: 0, failures: 0))
